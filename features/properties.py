@@ -1,0 +1,163 @@
+"""Properties as they were at an as-of: from their history, or vouched for, or left out with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.errors import LeadScoringError
+from features.tables import CrmTables
+from features.visibility import Int64Array, codes, fact_stream, microseconds
+
+ObjectType = Literal["contact", "company", "deal"]
+TABLE_OF: Final[Mapping[ObjectType, str]] = {"contact": "contacts", "company": "companies", "deal": "deals"}
+STRUCTURE: Final = frozenset({"contact_id", "company_id", "deal_id", "created_at", "pipeline"})
+_NOTHING: Final = np.array([None], dtype=object)
+PERSONAL: Final = frozenset({"email", "name", "firstname", "lastname", "phone"})
+
+
+class SafeColumns(BaseModel):
+    """Columns of one table that the user vouches for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    safe: tuple[str, ...] = Field(default=(), description="Known from the object's creation on and never edited later.")
+
+
+class PropertySettings(BaseModel):
+    """Which columns without history may be used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contacts: SafeColumns = SafeColumns()
+    companies: SafeColumns = SafeColumns()
+    deals: SafeColumns = SafeColumns()
+
+    def safe(self, object_type: ObjectType) -> tuple[str, ...]:
+        """Return the vouched columns of one kind of object."""
+        chosen: SafeColumns = getattr(self, TABLE_OF[object_type])
+        return chosen.safe
+
+
+class UnknownPropertyError(LeadScoringError):
+    """The configuration vouches for a column that the table does not have."""
+
+    def __init__(self, *, table: str, column: str, known: list[str]) -> None:
+        self.table, self.column = table, column
+        super().__init__(
+            f"properties.{table}.safe names {column!r}, which the table {table} does not have; "
+            f"it has {', '.join(known) or 'no properties'}. Correct the name or remove it."
+        )
+
+
+class MissingPropertyError(LeadScoringError):
+    """A model uses a column that the table no longer has."""
+
+    def __init__(self, *, table: str, column: str) -> None:
+        self.table, self.column = table, column
+        super().__init__(
+            f"the model uses {table}.{column}, which the source no longer has, neither as a column nor in "
+            "property_history; bring it back or train again."
+        )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something of the input that no feature rests on, and why."""
+
+    table: str
+    column: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class PropertyValues:
+    """One property as it stood at each snapshot; ``changes`` counts how often it had changed by then."""
+
+    value: NDArray[np.object_]
+    first: NDArray[np.object_]
+    changes: NDArray[np.float64]
+
+
+def usable_properties(
+    *, tables: CrmTables, object_type: ObjectType, settings: PropertySettings
+) -> tuple[list[str], list[LeftOut]]:
+    """Return the columns that may be seen at an as-of, in table order, and those left out with the reason."""
+    table = TABLE_OF[object_type]
+    frame = tables[table]
+    safe = settings.safe(object_type)
+    columns = [name for name in frame.columns if name not in STRUCTURE]
+    for name in safe:
+        if name not in columns:
+            raise UnknownPropertyError(table=table, column=name, known=columns)
+    with_history = _history_properties(tables, object_type)
+    usable, left_out = [], []
+    for name in [*columns, *sorted(with_history - set(columns))]:
+        if name in columns and frame[name].isna().all() and name not in with_history:
+            continue
+        if name in safe or (name in with_history and name not in PERSONAL):
+            usable.append(name)
+        elif name in PERSONAL:
+            left_out.append(LeftOut(table, name, "personal data: never used unless vouched for"))
+        else:
+            left_out.append(
+                LeftOut(
+                    table,
+                    name,
+                    "no history: the table shows today's value, perhaps written after "
+                    f"the outcome; vouch for it in properties.{table}.safe if it is not",
+                )
+            )
+    return usable, left_out
+
+
+def property_at(
+    *,
+    tables: CrmTables,
+    object_type: ObjectType,
+    name: str,
+    ids: pd.Index,
+    objects: Int64Array,
+    as_of: Int64Array,
+    vouched: bool = True,
+) -> PropertyValues:
+    """Return a property at each (object, as-of): the newest value of its history, else the vouched column.
+
+    A property that is not ``vouched`` for never comes from its column, even if nothing is known of its history.
+    """
+    if not vouched or name in _history_properties(tables, object_type):
+        return _from_history(tables=tables, object_type=object_type, name=name, ids=ids, objects=objects, as_of=as_of)
+    table = TABLE_OF[object_type]
+    if name not in tables[table]:
+        raise MissingPropertyError(table=table, column=name)
+    column = tables[table].set_index(f"{object_type}_id")[name].reindex(ids).to_numpy(dtype=object)
+    value = np.append(column, _NOTHING)[objects]
+    return PropertyValues(value=value, first=value, changes=np.zeros(len(objects)))
+
+
+def _history_properties(tables: CrmTables, object_type: ObjectType) -> set[str]:
+    history = tables["property_history"]
+    return set(history.loc[history["object_type"] == object_type, "property"].unique())
+
+
+def _from_history(
+    *, tables: CrmTables, object_type: ObjectType, name: str, ids: pd.Index, objects: Int64Array, as_of: Int64Array
+) -> PropertyValues:
+    history = tables["property_history"]
+    rows = history.loc[(history["object_type"] == object_type) & (history["property"] == name)]
+    stream = fact_stream(
+        objects=codes(rows["object_id"], index=ids), times=microseconds(rows["known_at"]), object_count=len(ids)
+    )
+    written = rows["value"].to_numpy(dtype=object)[stream.rows]
+    position = stream.last_before(objects=objects, as_of=as_of)
+    first = np.where(position >= 0, stream.starts[np.maximum(objects, 0)], -1)
+    or_nothing = np.append(written, _NOTHING)
+    return PropertyValues(
+        value=or_nothing[position], first=or_nothing[first], changes=(position - first).astype(np.float64)
+    )

@@ -1,0 +1,59 @@
+"""The CRM tables as they travel through the product: typed frames, one per table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+TIME_DTYPE: Final = "datetime64[us, UTC]"
+ID_DTYPE: Final = "str"
+NUMBER_DTYPE: Final = "float64"
+
+TABLE_NAMES: Final = (
+    "contacts",
+    "companies",
+    "activities",
+    "deals",
+    "deal_contacts",
+    "deal_stage_history",
+    "stages",
+    "property_history",
+    "owners",
+)
+
+
+@dataclass(frozen=True)
+class CrmTables:
+    """CRM tables that passed their contracts.
+
+    ``frames`` holds one frame for each of ``TABLE_NAMES``: identifiers and words are ``str``, times are
+    ``datetime64[us, UTC]``, numbers are ``float64``, missing is NaN or NaT. A table that the source does not have
+    is an empty frame with its columns and is named in ``absent``.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    absent: tuple[str, ...] = field(default=())
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        return self.frames[table]
+
+    def has(self, table: str) -> bool:
+        """Say whether the source delivered this table, with or without rows."""
+        return table not in self.absent
+
+    def digest(self) -> str:
+        """SHA-256 over the content of all tables, whatever order their rows and columns came in."""
+        whole = hashlib.sha256()
+        for name in TABLE_NAMES:
+            frame = self.frames[name]
+            columns = sorted(frame.columns)
+            whole.update(f"{name}:{','.join(columns)}:{len(frame)}\n".encode())
+            if len(frame):
+                rows = pd.util.hash_pandas_object(frame[columns], index=False).to_numpy(dtype=np.uint64)
+                whole.update(np.sort(rows).tobytes())
+        return whole.hexdigest()

@@ -1,0 +1,150 @@
+"""The as-of gate: the one place through which facts are seen as they were known at an instant.
+
+Every fact has one effective time, the later of when it happened and when it could be known. It is visible at an
+as-of if and only if its effective time lies strictly before the as-of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+from features.tables import CrmTables
+
+Int64Array = NDArray[np.int64]
+
+NEVER: Final = np.iinfo(np.int64).max
+MICROSECONDS_PER_DAY: Final = 86_400_000_000
+
+HAPPENED_COLUMN: Final = {
+    "contacts": "created_at",
+    "companies": "created_at",
+    "activities": "occurred_at",
+    "deals": "created_at",
+    "deal_stage_history": "entered_at",
+    "property_history": "known_at",
+}
+
+
+def microseconds(times: pd.Series) -> Int64Array:
+    """Return times as microseconds since 1970 (UTC); a missing time is ``NEVER``."""
+    values = times.dt.as_unit("us").to_numpy(dtype="datetime64[us]")
+    return np.where(np.isnat(values), NEVER, values.astype(np.int64))
+
+
+def instant(time: pd.Timestamp) -> int:
+    """Return one time as microseconds since 1970 (UTC).
+
+    >>> instant(pd.Timestamp("1970-01-02T00:00Z")) == MICROSECONDS_PER_DAY
+    True
+    """
+    return int(time.tz_convert("UTC").tz_localize(None).to_datetime64().astype("datetime64[us]").astype(np.int64))
+
+
+def effective_time(table: str, frame: pd.DataFrame) -> Int64Array:
+    """Return when each row of a table begins to count: the later of happening and being known (microseconds)."""
+    happened = microseconds(frame[HAPPENED_COLUMN[table]])
+    if table == "property_history" or "known_at" not in frame:
+        return happened
+    known = microseconds(frame["known_at"])
+    return np.maximum(happened, np.where(known == NEVER, happened, known))
+
+
+def created_times(ids: pd.Series, *, table: pd.DataFrame, key: str) -> Int64Array:
+    """Return when each of ``ids`` was created (microseconds); ``NEVER`` where ``table`` does not have it."""
+    position = codes(ids, index=pd.Index(table[key]))
+    return np.append(microseconds(table["created_at"]), NEVER)[position]
+
+
+def link_times(tables: CrmTables) -> Int64Array:
+    """Return when each row of ``deal_contacts`` begins to count, which has no time of its own.
+
+    That is when both its deal and its contact had been created; a contact without a row does not hold it back, a
+    deal without one is never linked.
+    """
+    links = tables["deal_contacts"]
+    deal = created_times(links["deal_id"], table=tables["deals"], key="deal_id")
+    contact = created_times(links["contact_id"], table=tables["contacts"], key="contact_id")
+    return np.maximum(deal, np.where(contact == NEVER, deal, contact))
+
+
+def as_known_at(tables: CrmTables, *, as_of: pd.Timestamp) -> CrmTables:
+    """Return the tables as they could have been read just before ``as_of``.
+
+    Rows not yet visible are gone; ``stages`` and ``owners`` are definitions and stay whole. Properties without
+    history still hold today's value here: ``features.properties`` decides which of them may be used.
+    """
+    limit = instant(as_of)
+    frames = dict(tables.frames)
+    for table in HAPPENED_COLUMN:
+        frame = frames[table]
+        visible = effective_time(table, frame) < limit
+        frames[table] = frame.loc[visible].reset_index(drop=True)
+    frames["deal_contacts"] = frames["deal_contacts"].loc[link_times(tables) < limit].reset_index(drop=True)
+    return CrmTables(frames=frames, absent=tables.absent)
+
+
+@dataclass(frozen=True)
+class FactStream:
+    """Facts about objects, sorted by object and effective time.
+
+    Object ``i`` owns positions ``starts[i]`` to ``starts[i + 1]``. ``times`` are effective times in microseconds;
+    ``rows`` are the rows of the frame that the facts came from. Facts of one object at the same instant keep the
+    order of their rows, unless something else was said to order them.
+    """
+
+    starts: Int64Array
+    times: Int64Array
+    rows: Int64Array
+
+    def before(self, *, objects: Int64Array, as_of: Int64Array) -> Int64Array:
+        """Count, for each (object, as-of), the facts visible at the as-of. An object of -1 has none."""
+        return np.asarray(_count_before(self.starts, self.times, objects, as_of), dtype=np.int64)
+
+    def last_before(self, *, objects: Int64Array, as_of: Int64Array) -> Int64Array:
+        """Return the position of the newest visible fact for each (object, as-of), or -1."""
+        seen = self.before(objects=objects, as_of=as_of)
+        return np.where(seen > 0, self.starts[np.maximum(objects, 0)] + seen - 1, -1)
+
+
+def fact_stream(
+    *, objects: Int64Array, times: Int64Array, object_count: int, ties: tuple[NDArray[np.generic], ...] = ()
+) -> FactStream:
+    """Sort facts by object and time; facts whose object is -1 or whose time is ``NEVER`` are left out.
+
+    ``ties`` order the facts of one object at the same instant, the first of them before the next.
+    """
+    rows = np.flatnonzero((objects >= 0) & (times != NEVER))
+    order = rows[np.lexsort((*(tie[rows] for tie in reversed(ties)), times[rows], objects[rows]))]
+    starts = np.zeros(object_count + 1, dtype=np.int64)
+    np.cumsum(np.bincount(objects[order], minlength=object_count), out=starts[1:])
+    return FactStream(starts=starts, times=times[order], rows=order)
+
+
+def codes(ids: pd.Series, *, index: pd.Index) -> Int64Array:
+    """Return the position of each id in ``index``, or -1 for an id that is missing or unknown."""
+    return np.asarray(index.get_indexer(pd.Index(ids)), dtype=np.int64)
+
+
+@njit(cache=True)
+def _count_before(starts, times, objects, as_of):  # type: ignore[no-untyped-def]  # compiled by Numba
+    counts = np.zeros(objects.shape[0], dtype=np.int64)
+    for query in range(objects.shape[0]):
+        item = objects[query]
+        if item < 0:
+            continue
+        first = starts[item]
+        low, high = first, starts[item + 1]
+        while low < high:
+            middle = (low + high) // 2
+            if times[middle] < as_of[query]:
+                low = middle + 1
+            else:
+                high = middle
+        counts[query] = low - first
+    return counts

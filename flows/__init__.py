@@ -1,0 +1,1 @@
+"""When it runs: settings, wiring, Prefect flows and the command line."""

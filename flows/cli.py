@@ -1,0 +1,360 @@
+"""The command line. Each command imports what it needs when it runs, so that help answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from features.errors import LeadScoringError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flows.wiring import Workplace
+
+QUESTIONS = click.Choice(["contacts", "deals"])
+
+
+class Commands(click.Group):
+    """Turns our errors into a message and an exit code: 1 refused, 2 bad usage or configuration."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except LeadScoringError as error:
+            from flows.settings import ConfigurationError
+
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+
+
+class Instant(click.ParamType[datetime]):
+    """An instant in ISO 8601 with a zone."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the instant in UTC."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            parsed = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no instant; write 2026-01-31 or 2026-01-31T12:00:00Z", param, ctx)
+        if parsed.tzinfo is None and len(value) > len("2026-01-31"):
+            self.fail(f"{value!r} has no zone; add Z for UTC, or an offset such as +01:00", param, ctx)
+        return parsed.replace(tzinfo=parsed.tzinfo or UTC).astimezone(UTC)
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="LEADLINE_HOME",
+    default=Path("var"),
+    show_default="LEADLINE_HOME, else ./var",
+    help="Holds everything that Leadline writes.",
+)
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The configuration, a YAML file."
+)
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of tables, instead of the configured."
+)
+as_of_option = click.option("--as-of", type=Instant(), help="Know only what was known before this instant.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="leadline", message="%(prog)s %(version)s")
+def main() -> None:
+    """Score contacts and deals, prove the scores, and show their reasons."""
+    # Threads that wait by spinning make training many times slower as soon as anything else runs on the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@main.command()
+@home_option
+@click.option("--contacts", type=click.IntRange(min=200), default=4000, show_default=True, help="How many to invent.")
+@json_option
+def demo(home: Path, contacts: int, as_json: bool) -> None:
+    """Invent a CRM, run everything on it, and say where things lie."""
+    from flows.demo import run_demo
+
+    result = run_demo(home=home, contacts=contacts, now=_now(), quiet=as_json)
+    if as_json:
+        _print_json(result.to_dict())
+
+
+@main.command()
+@config_option
+@data_option
+@as_of_option
+@home_option
+@click.option("--prefect", is_flag=True, help="Run as Prefect flows, with retries and an artifact.")
+@json_option
+def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, prefect: bool, as_json: bool) -> None:
+    """Extract, check, train if due, score, publish and report."""
+    if prefect:
+        from flows.prefect_environment import prepare
+
+        prepare(home)
+        from flows.nightly import nightly, summary
+
+        plain = nightly(
+            config=str(config),
+            data=None if data is None else str(data),
+            as_of=None if as_of is None else as_of.isoformat(),
+            home=str(home),
+        )
+        if as_json:
+            _print_json(plain)
+        else:
+            click.echo(summary(plain))
+        return
+    from flows.console import Progress
+    from flows.run import run as run_all
+    from flows.summary import show_run
+
+    workplace = _workplace(config, data, home)
+    result = run_all(workplace, as_of=_as_of(workplace, as_of), now=_now(), progress=Progress(quiet=as_json))
+    if as_json:
+        _print_json(result.to_dict())
+    else:
+        show_run(workplace.home, result)
+
+
+@main.command()
+@config_option
+@data_option
+@as_of_option
+@json_option
+def check(config: Path, data: Path | None, as_of: datetime | None, as_json: bool) -> None:
+    """Say what is wrong with the tables; exit 1 if anything is an error."""
+    from flows.pipeline import check as check_source
+    from flows.summary import show_findings
+
+    workplace = _workplace(config, data, Path("var"))
+    _, findings = check_source(workplace, as_of=_as_of(workplace, as_of))
+    if as_json:
+        _print_json([finding.to_dict() for finding in findings])
+    else:
+        show_findings(findings)
+    if any(finding.severity == "error" for finding in findings):
+        sys.exit(1)
+
+
+@main.command()
+@config_option
+@data_option
+@as_of_option
+@home_option
+@json_option
+def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
+    """Train, evaluate and, if the test allows, promote; exit 1 if a model was refused."""
+    from flows import pipeline
+    from flows.console import Progress
+    from flows.run import outcome_dict
+    from flows.summary import show_outcome
+
+    workplace = _workplace(config, data, home)
+    instant = _as_of(workplace, as_of)
+    progress = Progress(quiet=as_json)
+    with progress.step("Reading and checking the tables"):
+        tables = pipeline.extract(workplace, as_of=instant).tables
+    outcomes = []
+    for question in workplace.settings.questions:
+        with progress.step(f"Learning what drives {question}"):
+            outcomes.append(pipeline.train(workplace, tables, question=question, as_of=instant, now=_now()))
+        if not as_json:
+            show_outcome(outcomes[-1])
+    if as_json:
+        _print_json([outcome_dict(outcome) for outcome in outcomes])
+    if any(outcome.model_refused for outcome in outcomes):
+        sys.exit(1)
+
+
+@main.command()
+@config_option
+@data_option
+@as_of_option
+@home_option
+@json_option
+def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
+    """Publish a batch with the promoted models."""
+    from flows import pipeline
+    from flows.console import Progress
+
+    workplace = _workplace(config, data, home)
+    instant = _as_of(workplace, as_of)
+    progress = Progress(quiet=as_json)
+    with progress.step("Reading and checking the tables"):
+        extracted = pipeline.extract(workplace, as_of=instant)
+    questions = workplace.settings.questions
+    for question in questions:
+        with progress.step(f"Scoring {question} and finding the reasons"):
+            pipeline.build_features(workplace, extracted.tables, question=question, as_of=instant)
+            pipeline.score(workplace, extracted.tables, question=question, as_of=instant)
+    published = pipeline.publish(workplace, extracted, as_of=instant, now=_now(), refused={}, questions=questions)
+    if as_json:
+        _print_json(
+            {"batch_id": published.batch_id, "already_published": published.already, "rows": dict(published.rows)}
+        )
+    else:
+        click.echo(f"Published batch {published.batch_id}. Export it with: leadline export {questions[0]} --out FILE")
+
+
+@main.command()
+@click.argument("question", type=QUESTIONS)
+@click.option("--batch", default="latest", show_default=True, help="Which batch.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "parquet", "ndjson"]),
+    default="csv",
+    show_default=True,
+    help="Format.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
+@home_option
+def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
+    """Write a batch's scores to a file."""
+    from flows.wiring import store_of
+    from serving.export import export as export_rows
+
+    written = export_rows(store_of(home).read(question, batch), question, kind, out)
+    click.echo(f"{written.rows:,} {question} written to {written.path}")
+
+
+@main.group()
+def models() -> None:
+    """See, promote and roll back trained models."""
+
+
+@models.command("list")
+@click.argument("question", type=QUESTIONS)
+@home_option
+@json_option
+def list_models(question: str, home: Path, as_json: bool) -> None:
+    """List all versions."""
+    from flows.summary import model_dict, show_models
+    from flows.wiring import registry_of
+
+    versions = registry_of(home).versions(question)
+    if as_json:
+        _print_json([model_dict(version) for version in versions])
+    else:
+        show_models(question, versions)
+
+
+@models.command("show")
+@click.argument("question", type=QUESTIONS)
+@click.option("--version", help="Which version; the promoted one by default.")
+@home_option
+@json_option
+def show_model(question: str, version: str | None, home: Path, as_json: bool) -> None:
+    """Show a version's whole evaluation."""
+    from flows.summary import model_dict, show_evaluation
+    from flows.wiring import registry_of
+
+    registry = registry_of(home)
+    chosen = registry.require_champion(question) if version is None else registry.get(question, version)
+    evaluation = registry.evaluation(question, chosen.version)
+    if as_json:
+        _print_json({"model": model_dict(chosen), "evaluation": evaluation})
+    else:
+        show_evaluation(chosen, evaluation)
+
+
+@models.command("promote")
+@click.argument("question", type=QUESTIONS)
+@click.argument("version")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Kept in the promotion log.")
+@home_option
+def promote_model(question: str, version: str, reason: str, home: Path) -> None:
+    """Make a version the one that scores."""
+    from flows.wiring import registry_of
+
+    promotion = registry_of(home).promote(question, version, reason=reason, at=_now())
+    click.echo(f"{question}: version {promotion.to_version} is promoted (before: {promotion.from_version or 'none'})")
+
+
+@models.command("rollback")
+@click.argument("question", type=QUESTIONS)
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Kept in the promotion log.")
+@home_option
+def rollback_model(question: str, reason: str, home: Path) -> None:
+    """Go back to the version that scored before."""
+    from flows.wiring import registry_of
+
+    promotion = registry_of(home).rollback(question, reason=reason, at=_now())
+    click.echo(f"{question}: back to version {promotion.to_version} (from {promotion.from_version})")
+
+
+@main.command()
+@click.option("--batch", help="Which batch; the latest by default.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
+@home_option
+def report(batch: str | None, out: Path | None, home: Path) -> None:
+    """Write the report of a batch again."""
+    from flows.reporting import write_batch_report
+
+    click.echo(write_batch_report(home=home, batch_id=batch, out=out))
+
+
+@main.command()
+@home_option
+@json_option
+def status(home: Path, as_json: bool) -> None:
+    """Say what is published, how old it is, and which models are in use."""
+    from flows.summary import show_status, status_dict
+
+    plain = status_dict(home, now=_now())
+    if as_json:
+        _print_json(plain)
+    else:
+        show_status(plain)
+
+
+@main.command()
+@home_option
+@json_option
+def doctor(home: Path, as_json: bool) -> None:
+    """Check that this installation can work; exit 1 if it cannot."""
+    from flows.doctor import examine, show_examination
+
+    results = examine(home)
+    if as_json:
+        _print_json([result.to_dict() for result in results])
+    else:
+        show_examination(results)
+    if not all(result.ok for result in results):
+        sys.exit(1)
+
+
+def _workplace(config: Path, data: Path | None, home: Path) -> Workplace:
+    from flows.wiring import make_workplace
+
+    return make_workplace(config=config, data=data, home=home)
+
+
+def _as_of(workplace: Workplace, chosen: datetime | None) -> pd.Timestamp:
+    import pandas as pd
+
+    from flows.wiring import default_as_of
+
+    return default_as_of(workplace.settings, now=_now()) if chosen is None else pd.Timestamp(chosen).as_unit("us")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,66 @@
+"""What a person at a terminal sees: one line per step while it runs, tables at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Progress:
+    """Announces steps and says how long each took; silent if asked to be."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[Step]:
+        """Show ``doing`` while the step runs, and its outcome once it is done."""
+        step = Step(doing)
+        if self._quiet:
+            yield step
+            return
+        console = terminal(stderr=True)
+        started = time.perf_counter()
+        if console.is_terminal:
+            with console.status(doing):
+                yield step
+        else:
+            yield step
+        console.print(
+            f"[green]done[/] {doing} [dim]({time.perf_counter() - started:.1f} s)[/]"
+            + (f": {step.outcome}" if step.outcome else ""),
+            highlight=False,
+        )
+
+
+class Step:
+    """One step of a run; set ``outcome`` to say what came of it."""
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+        self.outcome = ""
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """Return the console that people read."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=True)
+
+
+def show_table(*, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; cells are shown as they are, never read as markup."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=place == 0)
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    terminal().print(table)

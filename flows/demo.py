@@ -1,0 +1,46 @@
+"""The demo: an invented CRM through the whole product, ending with where the scores and the report lie."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from flows.console import Progress, terminal
+from flows.run import RunResult, run
+from flows.settings import CONFIGS, SyntheticSourceSettings, load_rules, load_settings
+from flows.summary import show_evaluation
+from flows.wiring import Workplace, make_source, registry_of, store_of
+
+
+def run_demo(*, home: Path, contacts: int, now: datetime, quiet: bool = False) -> RunResult:
+    """Run everything on an invented CRM with this many contacts and export the scores."""
+    from serving.export import export
+
+    config = CONFIGS / "demo.yaml"
+    configured = load_settings(config)
+    assert isinstance(configured.source, SyntheticSourceSettings)
+    source = configured.source.model_copy(update={"contacts": contacts})
+    settings = configured.model_copy(update={"source": source})
+    made, name = make_source(settings, config=config, data=None)
+    workplace = Workplace(
+        settings=settings, rules=load_rules(settings, config=config), source=made, source_name=name, home=home
+    )
+    result = run(workplace, as_of=pd.Timestamp(source.end).as_unit("us"), now=now, progress=Progress(quiet=quiet))
+    workplace.exports.mkdir(parents=True, exist_ok=True)
+    store = store_of(home)
+    files = [
+        export(store.read(question, result.published.batch_id), question, "csv", workplace.exports / f"{question}.csv")
+        for question in result.published.rows
+    ]
+    if not quiet:
+        registry = registry_of(home)
+        for question in result.published.rows:
+            champion = registry.require_champion(question)
+            show_evaluation(champion, registry.evaluation(question, champion.version))
+        console = terminal()
+        for file in files:
+            console.print(f"Scores  {file.path.absolute()} ({file.rows:,} rows)", markup=False, highlight=False)
+        console.print(f"Report  {result.report.absolute()}", markup=False, highlight=False)
+    return result

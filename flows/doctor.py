@@ -1,0 +1,85 @@
+"""Examine an installation: interpreter, packages, home, score store, configurations."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from features.errors import LeadScoringError
+from flows.console import show_table
+from flows.settings import CONFIGS, load_settings
+from flows.wiring import store_of
+
+PACKAGES: Final = ("numpy", "pandas", "pyarrow", "numba", "lightgbm", "scikit-learn", "mlflow", "prefect", "sqlalchemy")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    found: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        return asdict(self)
+
+
+def examine(home: Path) -> list[Examined]:
+    """Look at everything a run needs."""
+    return [
+        Examined("Python 3.11 or newer", sys.version_info >= (3, 11), platform.python_version()),
+        *(_package(name) for name in PACKAGES),
+        _home(home),
+        _store(home),
+        *(_configuration(file) for file in sorted(CONFIGS.glob("*.yaml")) if file.name != "point_rules.yaml"),
+    ]
+
+
+def show_examination(results: Sequence[Examined]) -> None:
+    """Print what was looked at."""
+    show_table(
+        title="Doctor",
+        columns=["what", "state", "found"],
+        rows=[[one.what, "ok" if one.ok else "BROKEN", one.found] for one in results],
+    )
+
+
+def _package(name: str) -> Examined:
+    try:
+        return Examined(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Examined(name, False, "not installed; run make setup")
+
+
+def _home(home: Path) -> Examined:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        return Examined("home can be written", False, f"{home}: {error.strerror}; choose another with --home")
+    return Examined("home can be written", True, str(home))
+
+
+def _store(home: Path) -> Examined:
+    try:
+        count = len(store_of(home).batches())
+    except (LeadScoringError, OSError) as error:
+        return Examined("score store answers", False, str(error))
+    return Examined("score store answers", True, f"{count} batches")
+
+
+def _configuration(file: Path) -> Examined:
+    try:
+        load_settings(file)
+    except LeadScoringError as error:
+        return Examined(f"configs/{file.name}", False, str(error))
+    return Examined(f"configs/{file.name}", True, "valid")

@@ -1,0 +1,134 @@
+"""The Prefect flows: each wires one step of ``pipeline``, and ``nightly`` runs them in order.
+
+Steps hand each other names and file paths, never tables, so that any of them can be run again on its own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from features.catalogue import Question
+from features.findings import Finding
+from flows import pipeline
+from flows.reporting import report_step
+from flows.run import outcome_dict, use_words
+from flows.wiring import Workplace, default_as_of, make_workplace
+from models.training import NothingToLearnError
+
+Plain = dict[str, Any]
+
+
+@flow(name="extract", retries=2, retry_delay_seconds=30)
+def extract(config: str, data: str | None, home: str, as_of: str) -> Plain:
+    """Read the source, check it, and keep the tables; retried, for the source may be away for a moment."""
+    extracted = pipeline.extract(_workplace(config, data, home), as_of=pd.Timestamp(as_of))
+    return {
+        "folder": str(extracted.folder),
+        "digest": extracted.digest,
+        "findings": [finding.to_dict() for finding in extracted.findings],
+    }
+
+
+@flow(name="train")
+def train(config: str, data: str | None, home: str, as_of: str, extracted: Plain, question: Question) -> Plain:
+    """Train a question if that is due; say what came of it, or why nothing could be learnt."""
+    workplace = _workplace(config, data, home)
+    instant = pd.Timestamp(as_of)
+    if not pipeline.training_due(workplace, question=question, as_of=instant):
+        return {"question": question, "trained": False}
+    tables = _extract(extracted).tables
+    try:
+        outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=datetime.now(UTC))
+    except NothingToLearnError as error:
+        return {"question": question, "trained": False, "refused": str(error)}
+    return {"trained": True} | outcome_dict(outcome)
+
+
+@flow(name="build_features")
+def build_features(config: str, data: str | None, home: str, as_of: str, extracted: Plain, question: Question) -> None:
+    """Build the features of everyone to be scored."""
+    tables = _extract(extracted).tables
+    pipeline.build_features(_workplace(config, data, home), tables, question=question, as_of=pd.Timestamp(as_of))
+
+
+@flow(name="score")
+def score(config: str, data: str | None, home: str, as_of: str, extracted: Plain, question: Question) -> None:
+    """Score everyone whose features were built."""
+    tables = _extract(extracted).tables
+    pipeline.score(_workplace(config, data, home), tables, question=question, as_of=pd.Timestamp(as_of))
+
+
+@flow(name="publish", retries=2, retry_delay_seconds=30)
+def publish(config: str, data: str | None, home: str, as_of: str, extracted: Plain, refused: dict[str, str]) -> Plain:
+    """Publish the batch, all or nothing; retried, for the store may be away for a moment."""
+    workplace = _workplace(config, data, home)
+    published = pipeline.publish(
+        workplace,
+        _extract(extracted),
+        as_of=pd.Timestamp(as_of),
+        now=datetime.now(UTC),
+        refused=refused,
+        questions=tuple(one for one in workplace.settings.questions if one not in refused),
+    )
+    return {"batch_id": published.batch_id, "already_published": published.already, "rows": dict(published.rows)}
+
+
+@flow(name="report")
+def report(config: str, data: str | None, home: str, batch_id: str) -> str:
+    """Write the report of the batch."""
+    return str(report_step(_workplace(config, data, home), batch_id=batch_id))
+
+
+@flow(name="nightly")
+def nightly(config: str, data: str | None = None, home: str = "var", as_of: str | None = None) -> Plain:
+    """Extract, train if due, build features, score, publish and report; leaves a summary as an artifact."""
+    workplace = _workplace(config, data, home)
+    moment = as_of or default_as_of(workplace.settings, now=datetime.now(UTC)).isoformat()
+    extracted = extract(config, data, home, moment)
+    questions = workplace.settings.questions
+    trained = [train(config, data, home, moment, extracted, question) for question in questions]
+    refused = {one["question"]: one["refused"] for one in trained if "refused" in one}
+    for question in questions:
+        if question not in refused:
+            build_features(config, data, home, moment, extracted, question)
+            score(config, data, home, moment, extracted, question)
+    published = publish(config, data, home, moment, extracted, refused)
+    written = report(config, data, home, published["batch_id"])
+    result = published | {
+        "trained": [one for one in trained if one["trained"]],
+        "refused": refused,
+        "findings": len(extracted["findings"]),
+        "report": written,
+    }
+    create_markdown_artifact(key="leadline-run", markdown=summary(result), description="What the run came to")
+    return result
+
+
+def summary(result: Plain) -> str:
+    """Say in Markdown what a run came to."""
+    lines = [f"# Batch {result['batch_id']}", ""]
+    lines += [f"- {count:,} {question} published" for question, count in result["rows"].items()]
+    lines += [f"- {result['findings']} findings in the tables", f"- report: `{result['report']}`"]
+    for outcome in result["trained"]:
+        lines += ["", f"## {outcome['question']}: use {use_words(outcome['use'])}", ""]
+        lines += [f"- {reason}" for reason in outcome["reasons"]]
+    lines += [f"- {question} refused: {reason}" for question, reason in result["refused"].items()]
+    return "\n".join(lines)
+
+
+def _workplace(config: str, data: str | None, home: str) -> Workplace:
+    return make_workplace(config=Path(config), data=None if data is None else Path(data), home=Path(home))
+
+
+def _extract(plain: Plain) -> pipeline.Extract:
+    return pipeline.Extract(
+        folder=Path(plain["folder"]),
+        digest=plain["digest"],
+        findings=tuple(Finding(**(one | {"examples": tuple(one["examples"])})) for one in plain["findings"]),
+    )

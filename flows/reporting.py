@@ -1,0 +1,112 @@
+"""Gather what a batch's report shows, from the score store and the registry, and write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from flows.wiring import Workplace, registry_of, store_of
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from serving.report import QuestionReport
+    from serving.store import StoredBatch
+
+
+def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | None = None) -> Path:
+    """Write the report of a batch (the latest by default) and return its file; the same batch gives the same bytes."""
+    from serving.report import ReportInput, render_report, write_report
+    from serving.store import UnknownBatchError
+
+    store = store_of(home)
+    batch = next((one for one in store.batches() if batch_id in (None, one.batch_id)), None)
+    if batch is None:
+        wanted = "no batch is published yet" if batch_id is None else f"there is no batch {batch_id!r}"
+        raise UnknownBatchError(f"{wanted}; publish one with: leadline run")
+    summary = batch.summary
+    report = ReportInput(
+        title=summary["title"],
+        as_of=pd.Timestamp(batch.as_of),
+        scored_at=pd.Timestamp(batch.scored_at),
+        batch_id=batch.batch_id,
+        source=summary["source"],
+        table_rows=summary["table_rows"],
+        findings=summary["findings"],
+        questions=[_question(home, batch, question) for question in batch.rows],
+    )
+    file = out or home / "reports" / f"{batch.batch_id}.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_report(render_report(report), file)
+    return file
+
+
+def report_step(workplace: Workplace, *, batch_id: str) -> Path:
+    """Write the report of a batch and attach it to the models that made it."""
+    file = write_batch_report(home=workplace.home, batch_id=batch_id)
+    batch = next(one for one in workplace.store().batches() if one.batch_id == batch_id)
+    registry = workplace.registry()
+    for question, version in batch.summary["registry_versions"].items():
+        registry.attach(question, version, artifact=file)
+    return file
+
+
+def _question(home: Path, batch: StoredBatch, question: str) -> QuestionReport:
+    from models.bundle import load_bundle
+    from serving.report import QuestionReport
+
+    version = registry_of(home).get(question, batch.summary["registry_versions"][question])
+    bundle = load_bundle(version.bundle)
+    scores = store_of(home).read(question, batch.batch_id)
+    return QuestionReport(
+        question=bundle.data.question,
+        evaluation=bundle.evaluation,
+        published=bundle.data.use,
+        model_version=bundle.version,
+        drivers=bundle.data.drivers,
+        scores=scores,
+        stages=_stages(bundle, scores) if question == "deals" else (),
+        left_out=bundle.data.left_out,
+        support_note=_support_note(bundle),
+    )
+
+
+def _stages(bundle: Bundle, scores: pd.DataFrame) -> list[Mapping[str, Any]]:
+    """Describe each stage in pipeline order: open deals, and the three probabilities side by side."""
+    words = dict(zip(bundle.data.contract.stages, _stage_words(bundle), strict=True))
+    rows: list[Mapping[str, Any]] = []
+    grouped = dict(list(scores.dropna(subset=["stage"]).groupby(["pipeline", "stage"])))
+    for key, word in words.items():
+        pipeline, stage = key.split("/", 1)
+        observed = bundle.data.stage_rates.get("stages", {}).get(pipeline, {}).get(stage)
+        manual = bundle.data.stage_manual.get("stages", {}).get(pipeline, {}).get(stage)
+        deals = grouped.get((pipeline, stage))
+        model = None if deals is None or deals["win_probability"].isna().all() else deals["win_probability"].mean()
+        rows.append(
+            {
+                "pipeline": pipeline,
+                "stage": word,
+                "open_deals": 0 if deals is None else len(deals),
+                "manual": manual,
+                "observed": observed,
+                "model": None if model is None else float(model),
+            }
+        )
+    return rows
+
+
+def _stage_words(bundle: Bundle) -> tuple[str, ...]:
+    stage = next(feature for feature in bundle.data.contract.features if feature.name == "stage")
+    words = stage.levels[:-1]
+    many = len(bundle.data.contract.pipelines) > 1
+    return tuple(word.split(": ", 1)[1] if many else word for word in words)
+
+
+def _support_note(bundle: Bundle) -> str:
+    if bundle.data.question == "contacts":
+        return f"The likelihood is that of a won deal within {bundle.data.horizon_days:g} days."
+    ends = bundle.data.edges or {"all pipelines": bundle.data.shared_edges}
+    reach = "; ".join(f"{name}: {edges[-1]:.0f} days" for name, edges in sorted(ends.items()))
+    return f"The history supports statements this far ahead, and nothing beyond is promised: {reach}."

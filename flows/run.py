@@ -1,0 +1,106 @@
+"""A whole run from the tables to the report, as a person at a terminal starts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from features.catalogue import Question
+from flows import pipeline
+from flows.console import Progress
+from flows.reporting import report_step
+from flows.wiring import Workplace
+from models.training import NothingToLearnError
+
+if TYPE_CHECKING:
+    from serving.store import Published
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did. ``trained`` is empty where the models were fresh enough."""
+
+    published: Published
+    trained: tuple[pipeline.TrainOutcome, ...]
+    refused: dict[str, str]
+    findings: int
+    report: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain data for JSON."""
+        return {
+            "batch_id": self.published.batch_id,
+            "already_published": self.published.already,
+            "rows": dict(self.published.rows),
+            "trained": [outcome_dict(outcome) for outcome in self.trained],
+            "refused": self.refused,
+            "findings": self.findings,
+            "report": str(self.report),
+        }
+
+
+def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
+    """Return a training's outcome as plain data for JSON."""
+    return {
+        "question": outcome.question,
+        "version": outcome.version,
+        "use": outcome.verdict.use,
+        "calibrated": outcome.calibrated,
+        "reasons": list(outcome.verdict.reasons),
+    }
+
+
+def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: Progress) -> RunResult:
+    """Extract, check, train if due, score, publish and report; safe to repeat at any point."""
+    with progress.step("Reading and checking the tables") as step:
+        extracted = pipeline.extract(workplace, as_of=as_of)
+        tables = extracted.tables
+        warnings = sum(finding.severity == "warning" for finding in extracted.findings)
+        step.outcome = (
+            f"{len(tables['contacts']):,} contacts, {len(tables['deals']):,} deals, "
+            f"{len(tables['activities']):,} activities; {warnings} warnings"
+        )
+    trained: list[pipeline.TrainOutcome] = []
+    refused: dict[str, str] = {}
+    for question in workplace.settings.questions:
+        if not pipeline.training_due(workplace, question=question, as_of=as_of):
+            continue
+        with progress.step(f"Learning what drives {question}") as step:
+            try:
+                outcome = pipeline.train(workplace, tables, question=question, as_of=as_of, now=now)
+            except NothingToLearnError as error:
+                refused[question] = step.outcome = str(error)
+            else:
+                trained.append(outcome)
+                step.outcome = f"use {use_words(outcome.verdict.use)}"
+    questions: tuple[Question, ...] = tuple(one for one in workplace.settings.questions if one not in refused)
+    for question in questions:
+        with progress.step(f"Scoring {question} and finding the reasons"):
+            pipeline.build_features(workplace, tables, question=question, as_of=as_of)
+            pipeline.score(workplace, tables, question=question, as_of=as_of)
+    with progress.step("Publishing the batch") as step:
+        published = pipeline.publish(workplace, extracted, as_of=as_of, now=now, refused=refused, questions=questions)
+        step.outcome = ", ".join(f"{count:,} {question}" for question, count in published.rows.items())
+    with progress.step("Writing the report"):
+        report = report_step(workplace, batch_id=published.batch_id)
+    return RunResult(
+        published=published,
+        trained=tuple(trained),
+        refused=refused,
+        findings=len(extracted.findings),
+        report=report,
+    )
+
+
+def use_words(use: str) -> str:
+    """Say what is published in a few words."""
+    return {
+        "model": "the model",
+        "rules": "your point rules",
+        "stage_rate": "the observed stage rate",
+        "base_rate": "the base rate",
+    }[use]

@@ -1,0 +1,165 @@
+"""Settings: one YAML file over documented defaults, checked before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from features.catalogue import Question
+from features.errors import LeadScoringError
+from features.feature_contract import FeatureSettings
+from features.properties import PropertySettings
+from features.snapshots import SnapshotSettings
+from features.sources.synthetic import SyntheticSettings
+from models.calibration import CalibrationSettings
+from models.contact_fit import ContactSettings
+from models.cutoffs import SplitSettings
+from models.ladder import LadderSettings
+from models.landmark import LandmarkSettings
+from models.point_rules import PointRules
+from models.promotion import GateSettings
+from models.training import TrainingSettings
+
+STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
+CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ConfigurationError(LeadScoringError):
+    """The configuration cannot be used; the message names the file and the key."""
+
+    def __init__(self, *, file: Path, message: str) -> None:
+        self.file = file
+        super().__init__(f"{file}: {message}")
+
+
+class FolderSettings(BaseModel):
+    """A folder of CSV, CSV.gz or Parquet tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["folder"]
+    path: Path | None = Field(default=None, description="The folder; --data on the command line goes before it.")
+
+
+class SyntheticSourceSettings(SyntheticSettings):
+    """The invented CRM of the demo."""
+
+    kind: Literal["synthetic"]
+
+
+SourceSettings = Annotated[FolderSettings | SyntheticSourceSettings, Field(discriminator="kind")]
+
+
+class Settings(BaseModel):
+    """Everything a run is told, besides the data, the as-of and the home."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(default="Lead scores", description="Heads the report.")
+    source: SourceSettings = SyntheticSourceSettings(kind="synthetic")
+    questions: tuple[Question, ...] = Field(default=("contacts", "deals"), min_length=1, description="What is scored.")
+    horizon_days: float = Field(default=90.0, gt=0, description="Contacts: won within this many days.")
+    retrain_after_days: float = Field(default=30.0, ge=0, description="A run trains again once the model is older.")
+    point_rules: Path | None = Field(default=None, description="The rule sheet to compare with; empty for none.")
+    bootstrap_replicates: int = Field(default=200, ge=20, description="Draws behind each 95 % interval.")
+    seed: int = Field(default=7, description="Seeds the bootstrap.")
+    stall_quantile: float = Field(
+        default=0.95, gt=0.5, lt=1, description="A deal is stalled once this share of deals had left its stage."
+    )
+    properties: PropertySettings = PropertySettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
+    features: FeatureSettings = FeatureSettings()
+    split: SplitSettings = SplitSettings()
+    ladder: LadderSettings = LadderSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    gate: GateSettings = GateSettings()
+    contacts: ContactSettings = ContactSettings()
+    deals: LandmarkSettings = LandmarkSettings()
+
+    def training(self, rules: PointRules) -> TrainingSettings:
+        """Return what a training needs of these settings."""
+        shared = {name: getattr(self, name) for name in TrainingSettings.model_fields if name != "rules"}
+        return TrainingSettings(**shared, rules=rules)
+
+
+def load_settings(file: Path) -> Settings:
+    """Read a configuration; keys it does not name keep their defaults."""
+    return _validated(Settings, _read_yaml(file), file=file)
+
+
+def load_rules(settings: Settings, *, config: Path) -> PointRules:
+    """Read the rule sheet that the settings name, or return rules without criteria."""
+    if settings.point_rules is None:
+        return PointRules()
+    file = resolve(settings.point_rules, config=config)
+    return _validated(PointRules, _read_yaml(file), file=file)
+
+
+def resolve(path: Path, *, config: Path) -> Path:
+    """Find a path of the configuration: from the working directory, else from beside or above the configuration."""
+    candidates = [path, config.parent / path, config.resolve().parent.parent / path]
+    return next((candidate for candidate in candidates if candidate.exists()), path)
+
+
+def store_url(home: Path) -> SecretStr:
+    """Return the score store's URL: from the environment, else SQLite under home. It may hold a password."""
+    return SecretStr(os.environ.get(STORE_URL_VARIABLE) or f"sqlite:///{home / 'scores.db'}")
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(file=file, message="no such file; name one with --config") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(file=file, message="cannot be read as UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "not valid YAML"
+        raise ConfigurationError(file=file, message=f"{where}{problem}; correct the YAML") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigurationError(file=file, message=f"must hold keys and values, found {type(content).__name__}")
+    return content
+
+
+def _validated(model: type[Model], content: dict[str, Any], *, file: Path) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigurationError(file=file, message=_explain(error, model=model)) from error
+
+
+def _explain(error: ValidationError, *, model: type[BaseModel]) -> str:
+    lines = []
+    known = sorted(_keys(model))
+    for fault in error.errors(include_url=False):
+        place = [str(part) for part in fault["loc"] if part not in ("folder", "synthetic")]
+        key = ".".join(place) or "the file"
+        if fault["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            lines.append(f"unknown key {key!r}{hint}")
+        else:
+            lines.append(f"{key!r}: {fault['msg']} (found {fault['input']!r})")
+    return "; ".join(lines)
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    """Return the names of all keys, nested ones too."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        found.add(field.alias or name)
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= _keys(part)
+    return found

@@ -1,0 +1,1 @@
+"""What it means: point rules, training, calibration, evaluation, explanation, registry."""

@@ -1,0 +1,185 @@
+"""The contact question as of a cut-off: everything that is learnt from what was known then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from features.episodes import Closings, build_timelines, contact_wins
+from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
+from features.labels import won_within
+from features.matrix import Matrix, build_matrix
+from features.properties import LeftOut, PropertySettings
+from features.snapshots import SnapshotSettings, contact_snapshots
+from features.tables import CrmTables
+from features.visibility import as_known_at
+from models.boosting import BoosterSettings, FloatArray, fit_booster
+from models.ladder import LadderSettings, Step, contact_step
+from models.naive_bayes import OdooNaiveBayes
+from models.point_rules import PointRules, Points, PointsMap, apply_rules, fit_points_map
+
+
+class ContactSettings(BaseModel):
+    """The contact model, and the smaller one for little data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    booster: BoosterSettings = BoosterSettings(trees=200)
+    small_booster: BoosterSettings = BoosterSettings(trees=80, leaves=4)
+
+
+@dataclass(frozen=True)
+class ContactInputs:
+    """What is fixed for all fits of a training: the settings of every part."""
+
+    horizon_days: float
+    snapshots: SnapshotSettings
+    features: FeatureSettings
+    properties: PropertySettings
+    contacts: ContactSettings
+    ladder: LadderSettings
+    rules: PointRules
+
+
+@dataclass(frozen=True)
+class LabelledContacts:
+    """Snapshots with their label (NaN not ripe)."""
+
+    snapshots: pd.DataFrame
+    y_obs: FloatArray
+
+    def ripe(self) -> LabelledContacts:
+        """Keep the snapshots whose horizon is over."""
+        known = ~np.isnan(self.y_obs)
+        return LabelledContacts(self.snapshots.loc[known].reset_index(drop=True), self.y_obs[known])
+
+    def winning_contacts(self) -> int:
+        """Count the distinct contacts with a positive label."""
+        return int(self.snapshots.loc[self.y_obs == 1.0, "contact_id"].nunique())
+
+
+@dataclass(frozen=True)
+class ContactFit:
+    """What was learnt. ``booster`` is None where the ladder allows no model, ``naive_bayes`` where it has no fields."""
+
+    cutoff: pd.Timestamp
+    contract: FeatureContract
+    step: Step
+    booster: Any | None
+    base_rate: float
+    points_map: PointsMap
+    naive_bayes: OdooNaiveBayes | None
+    left_out: tuple[LeftOut, ...]
+    train: LabelledContacts
+
+    def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
+        """Build the features of these snapshots."""
+        return build_matrix(tables=tables, snapshots=snapshots, contract=self.contract)
+
+    def raw(self, matrix: Matrix) -> FloatArray:
+        """Return the uncalibrated probability; without a model, the base rate."""
+        if self.booster is None:
+            return np.full(len(matrix.features), self.base_rate)
+        return np.asarray(self.booster.predict(matrix.features.to_numpy(dtype=np.float64)))
+
+    def baselines(self, *, matrix: Matrix, points: Points) -> dict[str, FloatArray]:
+        """Return every baseline's probability on the same rows."""
+        scores = {"base_rate": np.full(len(matrix.features), self.base_rate)}
+        if points.names:
+            scores["point_rules"] = self.points_map.predict(points.total)
+        if self.naive_bayes is not None:
+            scores["naive_bayes"] = self.naive_bayes.predict(fields=category_fields(matrix, self.contract))
+        return scores
+
+
+def label_contacts(
+    *, tables: CrmTables, start: pd.Timestamp, end: pd.Timestamp, known_until: pd.Timestamp, inputs: ContactInputs
+) -> LabelledContacts:
+    """Draw snapshots in [start, end) and label those that are ripe at ``known_until``."""
+    wins, _ = wins_of(tables)
+    snapshots = contact_snapshots(
+        contacts=tables["contacts"],
+        activities=tables["activities"],
+        wins=wins,
+        start=start,
+        end=end,
+        settings=inputs.snapshots,
+    )
+    y_obs = won_within(
+        wins=wins,
+        objects=snapshots["contact"].to_numpy(),
+        as_of=snapshots["as_of"],
+        days=inputs.horizon_days,
+        known_until=known_until,
+    )
+    return LabelledContacts(snapshots=snapshots, y_obs=y_obs)
+
+
+def wins_of(tables: CrmTables) -> tuple[Closings, pd.Index]:
+    """Return the wins of all contacts, and the contacts' ids in order."""
+    ids = pd.Index(tables["contacts"]["contact_id"])
+    return contact_wins(tables=tables, timelines=build_timelines(tables), contact_ids=ids), ids
+
+
+def points_of(*, tables: CrmTables, snapshots: pd.DataFrame, inputs: ContactInputs) -> Points:
+    """Replay the point rules at these snapshots."""
+    return apply_rules(rules=inputs.rules, tables=tables, snapshots=snapshots, properties=inputs.properties)
+
+
+def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp, inputs: ContactInputs) -> ContactFit:
+    """Learn everything from what was known just before ``cutoff``, as if it were then today."""
+    known = as_known_at(tables, as_of=cutoff)
+    train = label_contacts(tables=known, start=first, end=cutoff, known_until=cutoff, inputs=inputs).ripe()
+    contract, left_out = learn_contract(
+        question="contacts", tables=known, settings=inputs.features, properties=inputs.properties
+    )
+    matrix = build_matrix(tables=known, snapshots=train.snapshots, contract=contract)
+    points = points_of(tables=known, snapshots=train.snapshots, inputs=inputs)
+    weight = np.ones(len(train.y_obs))
+    step = contact_step(winning_contacts=train.winning_contacts(), settings=inputs.ladder)
+    booster = None
+    if step.is_model:
+        settings = inputs.contacts.booster if step.rung == "model" else inputs.contacts.small_booster
+        booster = fit_booster(
+            features=matrix.features,
+            label=train.y_obs,
+            weight=None,
+            categories=[feature.name for feature in contract.features if feature.is_category],
+            settings=settings,
+        )
+    return ContactFit(
+        cutoff=cutoff,
+        contract=contract,
+        step=step,
+        booster=booster,
+        base_rate=(float(train.y_obs.sum()) + 0.5) / (len(train.y_obs) + 1.0),
+        points_map=fit_points_map(points=points.total, y_obs=train.y_obs, weight=weight)
+        if len(weight)
+        else PointsMap(intercept=0.0, slope=0.0),
+        naive_bayes=_fit_naive_bayes(matrix, train, contract),
+        left_out=(*left_out, *points.left_out),
+        train=train,
+    )
+
+
+def category_fields(matrix: Matrix, contract: FeatureContract) -> pd.DataFrame:
+    """Return the category features as words, missing as None: what a frequency table counts."""
+    fields = {}
+    for feature in contract.features:
+        if feature.is_category and feature.name != "stage":
+            code = matrix.features[feature.name].to_numpy()
+            words = np.array([*feature.levels, None], dtype=object)
+            fields[feature.name] = words[np.where(np.isnan(code), len(feature.levels), code).astype(np.int64)]
+    return pd.DataFrame(fields, index=matrix.features.index, dtype=object)
+
+
+def _fit_naive_bayes(matrix: Matrix, train: LabelledContacts, contract: FeatureContract) -> OdooNaiveBayes | None:
+    fields = category_fields(matrix, contract)
+    if not fields.shape[1] or not len(fields):
+        return None
+    last = ~train.snapshots["contact_id"].duplicated(keep="last").to_numpy()
+    return OdooNaiveBayes.fit(fields=fields.loc[last], won=train.y_obs[last] == 1.0)

@@ -1,0 +1,150 @@
+"""Score contacts: probability, interval, points, agreement and reasons for everyone known at an as-of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.catalogue import Feature
+from features.matrix import Matrix, build_matrix
+from features.snapshots import idle_days, is_customer
+from features.tables import CrmTables
+from features.visibility import as_known_at, instant
+from models.boosting import FloatArray
+from models.bundle import Bundle
+from models.contact_fit import wins_of
+from models.explanation import additive_effects, booster_parts, centred, reasons_json
+from models.point_rules import Points, apply_rules
+from models.ranking import agreement, tiers, trends
+
+CUSTOMER: Final = "already a customer"
+RANK_ONLY: Final = "rank only: the probabilities failed their calibration test"
+
+
+@dataclass(frozen=True)
+class Described:
+    """The features that reasons speak of, and their values: the model's, or the criteria of the rules."""
+
+    features: tuple[Feature, ...]
+    values: pd.DataFrame
+
+
+def contact_population(*, bundle: Bundle, tables: CrmTables, as_of: pd.Timestamp) -> pd.DataFrame:
+    """List every contact known before ``as_of``: contact_id, as_of, and in ``not_scored`` why one is not in play."""
+    data = bundle.data
+    known = as_known_at(tables, as_of=as_of)
+    wins, ids = wins_of(known)
+    everyone = np.arange(len(ids))
+    now = np.full(len(ids), instant(as_of))
+    customer = is_customer(wins=wins, contacts=everyone, as_of=now)
+    why_not = np.full(len(ids), None, dtype=object)
+    why_not[customer] = CUSTOMER
+    if data.max_idle_days is not None:
+        idle = idle_days(contacts=known["contacts"], activities=known["activities"], objects=everyone, as_of=now)
+        why_not[~customer & (idle > data.max_idle_days)] = f"nothing happened for {data.max_idle_days:g} days"
+    frame = pd.DataFrame({"contact_id": ids, "as_of": as_of.as_unit("us"), "not_scored": why_not})
+    return frame.astype({"contact_id": "str"})
+
+
+def contact_matrix(*, bundle: Bundle, tables: CrmTables, population: pd.DataFrame, as_of: pd.Timestamp) -> Matrix:
+    """Build the features of everyone in play."""
+    in_play = population.loc[population["not_scored"].isna(), ["contact_id", "as_of"]]
+    known = as_known_at(tables, as_of=as_of)
+    return build_matrix(tables=known, snapshots=in_play.reset_index(drop=True), contract=bundle.data.contract)
+
+
+def score_contacts(
+    *,
+    bundle: Bundle,
+    tables: CrmTables,
+    population: pd.DataFrame,
+    matrix: Matrix,
+    as_of: pd.Timestamp,
+    previous: pd.Series | None,
+) -> pd.DataFrame:
+    """Return one row of the published contract for each contact of the population.
+
+    ``previous`` holds earlier likelihoods by contact id. Those not in play are listed but not scored.
+    """
+    data = bundle.data
+    known = as_known_at(tables, as_of=as_of)
+    snapshots = matrix.snapshots
+    points = apply_rules(rules=data.rules, tables=known, snapshots=snapshots, properties=data.properties)
+    probability, uncentred, described = contact_effects(bundle=bundle, matrix=matrix, points=points)
+    # One rate for all ranks nobody, so the points do.
+    order = points.total if data.use == "base_rate" and data.points_known else probability
+    scored = snapshots.assign(model_version=bundle.version, tier=tiers(order, ids=snapshots["contact_id"]))
+    if data.points_known:
+        scored = scored.assign(
+            points=points.total,
+            points_fit=points.fit,
+            points_engagement=points.engagement,
+            points_grade=points.grades(data.rules),
+            points_likelihood=np.nan if data.points_map is None else data.points_map.predict(points.total),
+            agreement=agreement(
+                order, points=points.total, high_from=data.rules.high_from, ids=snapshots["contact_id"]
+            ),
+        )
+    if data.calibrated:
+        low, high = data.venn_abers.interval(probability)
+        before = _lookup(previous, snapshots["contact_id"])
+        scored = scored.assign(
+            close_likelihood=probability,
+            likelihood_low=low,
+            likelihood_high=high,
+            base_rate=data.reference.base_rate,
+            previous_likelihood=before,
+            trend=trends(probability, before),
+            reasons=reasons_json(
+                effects=centred(effects=uncentred, reference=data.reference),
+                features=described.values,
+                contract=described.features,
+                probability=probability,
+            ),
+            not_scored=None,
+        )
+    else:
+        scored = scored.assign(not_scored=RANK_ONLY)
+    rest = population.loc[population["not_scored"].notna()]
+    return pd.concat([scored, rest], ignore_index=True).assign(object_type="contact")
+
+
+def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[FloatArray, FloatArray, Described]:
+    """Return the probability to publish, its effects before centring, and what those effects belong to."""
+    data = bundle.data
+    features = tuple(data.contract.features)
+    if data.use == "model":
+        booster = bundle.load_booster()
+        parts, start = booster_parts(booster=booster, features=matrix.features, calibrator=data.calibrator)
+        raw = np.asarray(booster.predict(matrix.features.to_numpy(dtype=np.float64)))
+        _, effects = additive_effects(parts=parts, start=start)
+        return data.calibrator.apply(raw), effects, Described(features, matrix.features)
+    if data.use == "rules" and data.points_map is not None:
+        centre = np.array(data.points_center)
+        slope = data.points_map.slope / 10.0
+        parts = (points.by_criterion - centre) * slope
+        start = float(data.points_map.intercept + slope * centre.sum())
+        _, effects = additive_effects(parts=parts, start=start)
+        return data.points_map.predict(points.total), effects, _criteria(points)
+    rows = len(matrix.features)
+    return np.full(rows, data.base_rate), np.zeros((rows, len(features))), Described(features, matrix.features)
+
+
+def _criteria(points: Points) -> Described:
+    family = {"fit": "profile", "engagement": "activity"}
+    features = tuple(
+        Feature(name=f"rule_{place}", family=family[group], unit="number", words=f"points for {name!r}")
+        for place, (name, group) in enumerate(zip(points.names, points.groups, strict=True))
+    )
+    values = pd.DataFrame(points.by_criterion, columns=[feature.name for feature in features])
+    return Described(features, values)
+
+
+def _lookup(previous: pd.Series | None, ids: pd.Series) -> NDArray[np.float64]:
+    if previous is None or not len(previous):
+        return np.full(len(ids), np.nan)
+    return previous.reindex(ids).to_numpy(dtype=np.float64)

@@ -1,0 +1,196 @@
+"""Score deals: win probability, close-date curve, baselines and reasons for everything open at an as-of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from features.episodes import OPEN, Timelines, build_timelines
+from features.matrix import Matrix, build_matrix
+from features.properties import property_at
+from features.tables import CrmTables
+from features.visibility import as_known_at, instant
+from models.boosting import FloatArray
+from models.bundle import Bundle
+from models.contact_scoring import RANK_ONLY
+from models.deal_fit import DealRows, flat_curve, points_of_deals, rows_of
+from models.explanation import centred, landmark_effects, reasons_json
+from models.landmark import WinCurve
+from models.ranking import trends
+from models.stage_rates import ManualStageProbabilities, StageRates
+
+NO_STAGE: Final = "no stage is known at the as-of"
+CURVE_LOW, CURVE_MIDDLE, CURVE_HIGH = 0.1, 0.5, 0.9
+
+
+@dataclass(frozen=True)
+class ScoredDeals:
+    """Probability to publish, effects (n, features) before centring, and the curve that both rest on."""
+
+    probability: FloatArray
+    effects: FloatArray
+    curve: WinCurve
+
+
+def deal_population(*, tables: CrmTables, as_of: pd.Timestamp) -> pd.DataFrame:
+    """List every deal known before ``as_of`` that has not closed: deal, deal_id, as_of, weight, not_scored."""
+    timelines = build_timelines(as_known_at(tables, as_of=as_of))
+    everyone = np.arange(len(timelines.deal_ids))
+    here = timelines.stream.last_before(objects=everyone, as_of=np.full(len(everyone), instant(as_of)))
+    placed = here >= 0
+    not_closed = ~placed
+    not_closed[placed] = timelines.outcome[here[placed]] == OPEN
+    chosen = everyone[not_closed]
+    return pd.DataFrame(
+        {
+            "deal": chosen,
+            "deal_id": pd.Series(timelines.deal_ids[chosen], dtype="str"),
+            "as_of": pd.Series(as_of, index=range(len(chosen))).dt.as_unit("us"),
+            "weight": 1.0,
+            "not_scored": [None if known else NO_STAGE for known in placed[chosen]],
+        }
+    )
+
+
+def deal_matrix(*, bundle: Bundle, tables: CrmTables, population: pd.DataFrame, as_of: pd.Timestamp) -> Matrix:
+    """Build the features of every deal whose stage is known."""
+    placed = population.loc[population["not_scored"].isna()].drop(columns="not_scored")
+    known = as_known_at(tables, as_of=as_of)
+    return build_matrix(tables=known, snapshots=placed.reset_index(drop=True), contract=bundle.data.contract)
+
+
+def score_deals(
+    *,
+    bundle: Bundle,
+    tables: CrmTables,
+    population: pd.DataFrame,
+    matrix: Matrix,
+    as_of: pd.Timestamp,
+    previous: pd.Series | None,
+) -> pd.DataFrame:
+    """Return one row of the published contract for each deal of the population.
+
+    ``previous`` holds earlier probabilities by deal id. A deal without a known stage is listed but not scored.
+    """
+    data = bundle.data
+    known = as_known_at(tables, as_of=as_of)
+    timelines = build_timelines(known)
+    snapshots = matrix.snapshots
+    rows = rows_of(snapshots=snapshots, timelines=timelines)
+    points = None
+    if data.points_known:
+        points = points_of_deals(tables=known, snapshots=snapshots, rules=data.rules, properties=data.properties)
+    scored = deal_effects(bundle=bundle, matrix=matrix, rows=rows, points=points)
+    curve = scored.curve
+
+    days_in_stage = matrix.features["days_in_stage"].to_numpy()
+    amount = _amount(known, timelines, snapshots["deal"].to_numpy(), as_of=instant(as_of))
+    keys = [f"{pipeline}/{stage}" for pipeline, stage in zip(rows.pipeline, rows.stage, strict=True)]
+    stall_after = np.array([data.stall_days.get(key, np.inf) for key in keys])
+    frame = snapshots[["deal_id", "as_of"]].assign(
+        model_version=bundle.version,
+        pipeline=rows.pipeline,
+        stage=rows.stage,
+        days_in_stage=days_in_stage,
+        stage_probability_manual=ManualStageProbabilities.from_dict(data.stage_manual).predict(
+            pipeline=rows.pipeline, stage=rows.stage
+        ),
+        stage_rate_observed=StageRates.from_dict(data.stage_rates).predict(pipeline=rows.pipeline, stage=rows.stage),
+        amount=amount,
+        stalled=days_in_stage > stall_after,
+        points=np.nan if points is None else points,
+        points_likelihood=np.nan if points is None or data.points_map is None else data.points_map.predict(points),
+    )
+    if data.calibrated:
+        low, high = data.venn_abers.interval(scored.probability)
+        before = np.full(len(frame), np.nan)
+        if previous is not None and len(previous):
+            before = previous.reindex(frame["deal_id"]).to_numpy(dtype=np.float64)
+        frame = frame.assign(
+            win_probability=scored.probability,
+            win_low=low,
+            win_high=high,
+            win_within_horizon=_scaled(curve.won_within(data.horizon_days), curve, scored.probability),
+            expected_close_at=_close_at(as_of, curve.win_quantile_days(CURVE_MIDDLE)),
+            expected_close_low=_close_at(as_of, curve.win_quantile_days(CURVE_LOW)),
+            expected_close_high=_close_at(as_of, curve.win_quantile_days(CURVE_HIGH)),
+            expected_value=amount * scored.probability,
+            base_rate=data.reference.base_rate,
+            previous_probability=before,
+            trend=trends(scored.probability, before),
+            reasons=reasons_json(
+                effects=centred(effects=scored.effects, reference=data.reference),
+                features=matrix.features,
+                contract=data.contract.features,
+                probability=scored.probability,
+            ),
+            not_scored=None,
+        )
+    else:
+        frame = frame.assign(not_scored=RANK_ONLY)
+    rest = population.loc[population["not_scored"].notna(), ["deal_id", "as_of", "not_scored"]]
+    return pd.concat([frame, rest], ignore_index=True).assign(object_type="deal")
+
+
+def deal_effects(*, bundle: Bundle, matrix: Matrix, rows: DealRows, points: FloatArray | None) -> ScoredDeals:
+    """Score open deals with the bundle's model, or with the fallback that its test preferred."""
+    data = bundle.data
+    features = data.contract.features
+    if data.use == "model":
+        model = bundle.landmark()
+        curve = model.curve(features=matrix.features, pipelines=rows.pipeline)
+        _, effects = landmark_effects(
+            model=model,
+            calibrator=data.calibrator,
+            features=matrix.features,
+            background=bundle.background(),
+            contract=features,
+        )
+        return ScoredDeals(probability=data.calibrator.apply(curve.won[:, -1]), effects=effects, curve=curve)
+    if data.use == "stage_rate":
+        rate = StageRates.from_dict(data.stage_rates).predict(pipeline=rows.pipeline, stage=rows.stage)
+    elif data.use == "rules" and data.points_map is not None and points is not None:
+        rate = data.points_map.predict(points)
+    else:
+        rate = np.full(len(rows.outcome), data.base_rate)
+    return _flat(bundle, rate=rate, rows=rows)
+
+
+def _flat(bundle: Bundle, *, rate: FloatArray, rows: DealRows) -> ScoredDeals:
+    """Explain a rate by the one feature it rests on: the stage (or, for points, who is involved)."""
+    family = "people" if bundle.data.use == "rules" else "stage"
+    names = [feature.name for feature in bundle.data.contract.features]
+    lead = names.index("contacts_count" if family == "people" and "contacts_count" in names else "stage")
+    effects = np.zeros((len(rate), len(names)))
+    effects[:, lead] = rate - bundle.data.base_rate
+    curve = flat_curve(rate, edges=bundle.buckets().of(rows.pipeline))
+    return ScoredDeals(probability=rate, effects=effects, curve=curve)
+
+
+def _amount(tables: CrmTables, timelines: Timelines, deals: np.ndarray, *, as_of: int) -> FloatArray:
+    """Return the amount to show: as known at the as-of where it has a history, else as the table states it."""
+    if "amount" not in tables["deals"].columns:
+        return np.full(len(deals), np.nan)
+    value = property_at(
+        tables=tables,
+        object_type="deal",
+        name="amount",
+        ids=timelines.deal_ids,
+        objects=deals,
+        as_of=np.full(len(deals), as_of),
+    ).value
+    return pd.to_numeric(pd.Series(value, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+
+
+def _scaled(won: FloatArray, curve: WinCurve, probability: FloatArray) -> FloatArray:
+    """Bring a point of the curve along when its end was calibrated."""
+    end = curve.won[:, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(end > 0, won * probability / end, 0.0)
+
+
+def _close_at(as_of: pd.Timestamp, days: FloatArray) -> pd.Series:
+    return pd.Series(as_of + pd.to_timedelta(np.round(days * 86_400).astype(np.int64), unit="s"))

@@ -1,0 +1,206 @@
+"""Reasons: why a probability lies where it lies, in business families that add up to it.
+
+Additive models (log-odds that are a sum) are explained by TreeSHAP in calibrated log-odds, brought to probability by
+the secant. The deal model is a sum over future buckets, so it is explained by exact Shapley values over families on
+the published probability itself. Both are then centred: effects are told against the average of a named population,
+so that the base is that population's mean probability and not an artefact of the method.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from features.catalogue import FAMILY_WORDS, Feature
+from models.boosting import FloatArray
+from models.calibration import Calibrator, sigmoid
+from models.landmark import CLASSES, LandmarkModel, with_bucket
+from models.trees import coalition_wins, shapley_from_values, tree_table
+
+SHOWN_FEATURES: Final = 3
+OTHER: Final = "other"
+
+
+class Reference(BaseModel):
+    """The population that effects are told against: its mean probability and each feature's mean raw effect."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_rate: float
+    mean_effects: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effects (n, features) in probability: base_rate + each row's sum = its published probability."""
+
+    base_rate: float
+    by_feature: FloatArray
+
+
+def additive_effects(*, parts: FloatArray, start: float) -> tuple[float, FloatArray]:
+    """Bring additive parts of calibrated log-odds to probability by the secant slope (p - p0) / (z - z0).
+
+    ``parts`` (n, features) plus ``start`` are the log-odds. Returns (p0, effects); they add up exactly.
+    """
+    total = parts.sum(axis=1)
+    p0 = float(sigmoid(np.array([start]))[0])
+    moved = np.abs(total) > 1e-12
+    slope = np.full(len(parts), p0 * (1 - p0))
+    slope[moved] = (sigmoid(start + total[moved]) - p0) / total[moved]
+    return p0, parts * slope[:, None]
+
+
+def booster_parts(*, booster: Any, features: pd.DataFrame, calibrator: Calibrator) -> tuple[FloatArray, float]:
+    """Return TreeSHAP contributions in calibrated log-odds (n, features) and their starting point."""
+    if not len(features):
+        return np.zeros(features.shape), calibrator.intercept
+    shap = np.asarray(booster.predict(features.to_numpy(dtype=np.float64), pred_contrib=True))
+    return calibrator.slope * shap[:, :-1], calibrator.intercept + calibrator.slope * float(shap[0, -1])
+
+
+def family_codes(features: Sequence[Feature]) -> tuple[list[str], np.ndarray]:
+    """Return the families present, in the order of their words, and each feature's place among them."""
+    families = [name for name in FAMILY_WORDS if any(feature.family == name for feature in features)]
+    return families, np.array([families.index(feature.family) for feature in features], dtype=np.int64)
+
+
+def landmark_effects(
+    *,
+    model: LandmarkModel,
+    calibrator: Calibrator,
+    features: pd.DataFrame,
+    background: FloatArray,
+    contract: Sequence[Feature],
+) -> tuple[float, FloatArray]:
+    """Return (mean probability of the background, effects (n, features)) on the calibrated win probability.
+
+    Family totals are exact interventional Shapley values over all coalitions; inside a family they are shared out
+    in proportion to each feature's TreeSHAP contribution to winning rather than losing.
+    """
+    families, family = family_codes(contract)
+    trees = tree_table(model.booster)
+    rows = features.to_numpy(dtype=np.float64)
+    values = coalition_wins(
+        trees=trees,
+        rows=np.column_stack([rows, np.zeros(len(rows))]),
+        background=np.column_stack([background, np.zeros(len(background))]),
+        buckets=len(model.buckets.shared),
+        family=np.append(family, -1),
+        families=len(families),
+        slope=calibrator.slope,
+        intercept=calibrator.intercept,
+    )
+    totals = shapley_from_values(values)
+    base = float(values[0, 0]) if len(values) else np.nan
+    return base, _share_out(totals, shares=_win_contributions(model, rows), family=family)
+
+
+def reference_of(*, probability: FloatArray, effects: FloatArray, weight: FloatArray) -> Reference:
+    """Describe the population whose rows these are."""
+    return Reference(
+        base_rate=float(np.average(probability, weights=weight)),
+        mean_effects=tuple(np.average(effects, axis=0, weights=weight).tolist()),
+    )
+
+
+def centred(*, effects: FloatArray, reference: Reference) -> Effects:
+    """Tell effects against the average of the reference population instead of the method's own base."""
+    return Effects(base_rate=reference.base_rate, by_feature=effects - np.array(reference.mean_effects))
+
+
+def reasons_json(
+    *, effects: Effects, features: pd.DataFrame, contract: Sequence[Feature], probability: FloatArray
+) -> list[str]:
+    """Write each row's reasons: families by size, in each its three largest features and ``other`` for the rest.
+
+    Effects are rounded to 1e-12, and what rounding leaves goes to the largest family, so that base_rate plus the
+    families' effects is the probability, and a family's features add up to the family.
+    """
+    families, family = family_codes(contract)
+    values = features.to_numpy(dtype=np.float64)
+    order = np.argsort(-np.abs(effects.by_feature), axis=1, kind="stable")
+    totals = np.stack([effects.by_feature[:, family == place].sum(axis=1) for place in range(len(families))], axis=1)
+    drift = probability - effects.base_rate - totals.sum(axis=1)
+    totals[np.arange(len(totals)), np.abs(totals).argmax(axis=1)] += drift
+    written = []
+    for row in range(len(values)):
+        members: list[list[int]] = [[] for _ in families]
+        for column in order[row]:
+            place = family[column]
+            if len(members[place]) < SHOWN_FEATURES and effects.by_feature[row, column] != 0.0:
+                members[place].append(int(column))
+        entries = [
+            _family_entry(name, float(totals[row, place]), members[place], row, values, effects, contract)
+            for place, name in enumerate(families)
+        ]
+        entries.sort(key=lambda entry: (-abs(entry["effect"]), entry["family"]))
+        written.append(json.dumps(entries, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return written
+
+
+def _family_entry(
+    name: str,
+    effect: float,
+    members: list[int],
+    row: int,
+    values: FloatArray,
+    effects: Effects,
+    contract: Sequence[Feature],
+) -> dict[str, Any]:
+    shown: list[dict[str, Any]] = [
+        {
+            "feature": contract[column].name,
+            "value": _plain(values[row, column], contract[column]),
+            "words": contract[column].describe(values[row, column]),
+            "effect": round(float(effects.by_feature[row, column]), 12),
+        }
+        for column in members
+    ]
+    effect = round(effect, 12)
+    rest = round(effect - sum(entry["effect"] for entry in shown), 12)
+    if rest:
+        shown.append({"feature": OTHER, "value": None, "words": "everything else here", "effect": rest})
+    lead = f" ({shown[0]['words']})" if members else ""
+    return {"family": name, "effect": effect, "words": f"{FAMILY_WORDS[name]}{lead}", "features": shown}
+
+
+def _plain(value: float, feature: Feature) -> float | str | None:
+    if np.isnan(value):
+        return None
+    return feature.levels[int(value)] if feature.is_category else round(float(value), 6)
+
+
+def _win_contributions(model: LandmarkModel, rows: FloatArray) -> FloatArray:
+    """Return, per feature, TreeSHAP for winning less TreeSHAP for losing, averaged over the buckets."""
+    if not len(rows):
+        return np.zeros(rows.shape)
+    count = len(model.buckets.shared)
+    shap = np.asarray(model.booster.predict(with_bucket(rows, np.arange(count)), pred_contrib=True))
+    shap = shap.reshape(len(rows), count, CLASSES, -1)
+    return np.asarray((shap[:, :, 1, :-2] - shap[:, :, 2, :-2]).mean(axis=1))
+
+
+def _share_out(totals: FloatArray, *, shares: FloatArray, family: np.ndarray) -> FloatArray:
+    """Split each family's effect over its features in proportion to ``shares``.
+
+    Where a family's shares largely cancel, proportion would blow them up; there the effect is split by the size of
+    the shares instead.
+    """
+    effects = np.zeros_like(shares)
+    for place in range(totals.shape[1]):
+        own = family == place
+        part = shares[:, own]
+        signed, size = part.sum(axis=1, keepdims=True), np.abs(part).sum(axis=1, keepdims=True)
+        agree = np.abs(signed) > 0.3 * size
+        with np.errstate(divide="ignore", invalid="ignore"):
+            split = np.where(agree, part / signed, np.abs(part) / size)
+        split = np.where(size > 0, split, 1.0 / own.sum())
+        effects[:, own] = totals[:, [place]] * split
+    return effects

@@ -1,0 +1,1 @@
+"""Who gets it: the score store, exports and reports."""

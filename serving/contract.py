@@ -1,0 +1,378 @@
+"""The published contract: what every row of a batch holds, and the check that it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from features.errors import LeadScoringError
+
+CONTRACT_VERSION: Final = "1.0"
+TOLERANCE: Final = 1e-9
+
+Kind = Literal["text", "time", "probability", "number", "integer", "bool", "json"]
+
+_DTYPES: Final[Mapping[Kind, str]] = MappingProxyType(
+    {
+        "text": "str",
+        "json": "str",
+        "time": "datetime64[us, UTC]",
+        "probability": "float64",
+        "number": "float64",
+        "integer": "Int64",
+        "bool": "boolean",
+    }
+)
+
+
+class ContractError(LeadScoringError):
+    """A frame is not what the published contract promises; names the column, the row and the value."""
+
+    def __init__(
+        self, message: str, *, question: str, column: str | None = None, row: str | None = None, value: object = None
+    ) -> None:
+        self.question = question
+        self.column = column
+        self.row = row
+        self.value = value
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the contract; ``stamped`` ones are filled in by the store when a batch is published."""
+
+    name: str
+    kind: Kind
+    nullable: bool
+    meaning: str
+    choices: tuple[str, ...] = ()
+    stamped: bool = False
+
+    @property
+    def dtype(self) -> Any:
+        """The pandas dtype of this column in every frame that the store returns."""
+        return _DTYPES[self.kind]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The ordered columns of one question, and which of them play a part in its checks.
+
+    ``ranges`` are triples (low, middle, high) that must be in this order wherever they are given.
+    """
+
+    question: str
+    object_type: str
+    id_column: str
+    probability: str
+    columns: tuple[Column, ...]
+    ranges: tuple[tuple[str, str, str], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All column names, in the contract's order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def unstamped_names(self) -> tuple[str, ...]:
+        """The columns that a publisher hands in: all but ``batch_id`` and ``scored_at``."""
+        return tuple(column.name for column in self.columns if not column.stamped)
+
+
+def _shared(object_type: str) -> tuple[Column, ...]:
+    id_column = f"{object_type}_id"
+    return (
+        Column("batch_id", "text", False, "The published set of scores that this row belongs to.", stamped=True),
+        Column("object_type", "text", False, "What is scored.", choices=(object_type,)),
+        Column(id_column, "text", False, f"The {object_type}'s identifier in the CRM."),
+        Column("as_of", "time", False, "The instant up to which facts were known to the score."),
+        Column("scored_at", "time", False, "When the score was computed.", stamped=True),
+        Column("model_version", "text", True, "The model that gave the probability; null where nothing was scored."),
+    )
+
+
+def _closing(previous: str) -> tuple[Column, ...]:
+    trend = f"Where it went since {previous}; null where there is none."
+    return (
+        Column(previous, "probability", True, "The same probability in the last batch before this as-of."),
+        Column("trend", "text", True, trend, choices=("up", "steady", "down")),
+        Column("base_rate", "probability", True, "The average from which the reasons start."),
+        Column("reasons", "json", True, "Why: families of features with their effects, largest first."),
+        Column("not_scored", "text", True, "Why there is no probability; null where there is one."),
+    )
+
+
+_POINTS: Final = Column("points", "number", True, "Total of the point rules.")
+_POINTS_LIKELIHOOD: Final = Column(
+    "points_likelihood", "probability", True, "The points, mapped to a probability on the same past."
+)
+_QUARTERS: Final = ("very_high", "high", "medium", "low")
+_AGREEMENT: Final = ("both_high", "model_only", "points_only", "both_low")
+
+_CONTACTS: Final = Contract(
+    question="contacts",
+    object_type="contact",
+    id_column="contact_id",
+    probability="close_likelihood",
+    ranges=(("likelihood_low", "close_likelihood", "likelihood_high"),),
+    columns=(
+        *_shared("contact"),
+        Column("close_likelihood", "probability", True, "Calibrated probability of a won deal within the horizon."),
+        Column("likelihood_low", "probability", True, "Lower end of how sure the likelihood is."),
+        Column("likelihood_high", "probability", True, "Upper end of how sure the likelihood is."),
+        Column(
+            "tier",
+            "text",
+            True,
+            "Which quarter of those in play it is in; also given where only the order is published.",
+            choices=_QUARTERS,
+        ),
+        _POINTS,
+        Column("points_fit", "number", True, "Points for who the contact is."),
+        Column("points_engagement", "number", True, "Points for what the contact did."),
+        Column("points_grade", "text", True, "The grade that the point rules give."),
+        _POINTS_LIKELIHOOD,
+        Column("agreement", "text", True, "Who ranks the contact high: model, points, both, neither.", _AGREEMENT),
+        *_closing("previous_likelihood"),
+    ),
+)
+
+_DEALS: Final = Contract(
+    question="deals",
+    object_type="deal",
+    id_column="deal_id",
+    probability="win_probability",
+    ranges=(
+        ("win_low", "win_probability", "win_high"),
+        ("expected_close_low", "expected_close_at", "expected_close_high"),
+    ),
+    columns=(
+        *_shared("deal"),
+        Column("pipeline", "text", True, "The pipeline that the deal runs in."),
+        Column("stage", "text", True, "The stage that the deal is in at the as-of."),
+        Column("days_in_stage", "number", True, "Days since the deal entered this stage."),
+        Column("win_probability", "probability", True, "Calibrated probability that the deal is finally won."),
+        Column("win_low", "probability", True, "Lower end of how sure the win probability is."),
+        Column("win_high", "probability", True, "Upper end of how sure the win probability is."),
+        Column("win_within_horizon", "probability", True, "Probability that the deal is won within the horizon."),
+        Column("stage_probability_manual", "probability", True, "The probability set by hand for this stage."),
+        Column("stage_rate_observed", "probability", True, "Share of past deals in this stage that were won."),
+        Column("expected_close_at", "time", True, "When the deal is expected to close."),
+        Column("expected_close_low", "time", True, "Early end of the expected close."),
+        Column("expected_close_high", "time", True, "Late end of the expected close."),
+        Column("amount", "number", True, "The deal's amount as the CRM states it."),
+        Column("expected_value", "number", True, "Amount times win probability."),
+        Column("stalled", "bool", True, "Whether the deal has stood in its stage for unusually long."),
+        _POINTS,
+        _POINTS_LIKELIHOOD,
+        *_closing("previous_probability"),
+    ),
+)
+
+CONTRACTS: Final[Mapping[str, Contract]] = MappingProxyType({"contacts": _CONTACTS, "deals": _DEALS})
+
+
+def contract_of(question: str) -> Contract:
+    """Return the contract of ``contacts`` or ``deals``; raise ``ContractError`` for any other word."""
+    if question not in CONTRACTS:
+        raise ContractError(
+            f"a question must be one of {', '.join(CONTRACTS)}; found {question!r}. Use one of these words.",
+            question=question,
+        )
+    return CONTRACTS[question]
+
+
+def conform(question: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame in the contract's order and dtypes, or raise ``ContractError``.
+
+    The stamped columns (``batch_id``, ``scored_at``) may be there or not, but together. A NUL in text becomes
+    U+FFFD, since PostgreSQL cannot hold one, and minus zero becomes zero.
+    """
+    contract = contract_of(question)
+    stamped = {column.name for column in contract.columns if column.stamped}
+    given = [str(name) for name in frame.columns]
+    wanted = contract.names if stamped & set(given) else contract.unstamped_names
+    unknown = sorted(set(given) - set(wanted))
+    missing = [name for name in wanted if name not in given]
+    if unknown or missing or len(given) != len(wanted):
+        doubled = sorted({name for name in given if given.count(name) > 1})
+        raise ContractError(
+            f"a frame of {question} must hold exactly the columns of contract {CONTRACT_VERSION}; "
+            f"missing: {missing or 'none'}, unknown: {unknown or 'none'}, doubled: {doubled or 'none'}. "
+            "Add, drop or rename these columns before publishing.",
+            question=question,
+            column=(missing or unknown or doubled)[0],
+        )
+    columns = {
+        column.name: _cast(contract, frame, column).reset_index(drop=True)
+        for column in contract.columns
+        if column.name in wanted
+    }
+    rows = pd.DataFrame(columns)
+    ids = rows[contract.id_column]
+    for column in contract.columns:
+        if column.name in wanted and not column.nullable:
+            _refuse(contract, rows, rows[column.name].isna(), column.name, "must not be empty")
+    _refuse(contract, rows, ids == "", contract.id_column, "must not be empty")
+    return rows
+
+
+def check_rows(question: str, frame: pd.DataFrame) -> None:
+    """Raise ``ContractError`` at the first row of ``frame`` that breaks the published contract."""
+    contract = contract_of(question)
+    rows = conform(question, frame)
+    ids = rows[contract.id_column]
+    _refuse(contract, rows, ids.duplicated(keep="first"), contract.id_column, "must be named once in a batch")
+    _refuse(
+        contract, rows, ids.str.contains("\N{REPLACEMENT CHARACTER}"), contract.id_column, "must hold no NUL or U+FFFD"
+    )
+    for column in contract.columns:
+        if column.kind == "probability":
+            outside = (rows[column.name] < 0) | (rows[column.name] > 1)
+            _refuse(contract, rows, outside, column.name, "must lie between 0 and 1")
+        if column.choices:
+            values = rows[column.name]
+            strange = values.notna() & ~values.isin(column.choices)
+            _refuse(contract, rows, strange, column.name, f"must be one of {', '.join(column.choices)}")
+    for low, middle, high in contract.ranges:
+        _refuse(contract, rows, rows[low] > rows[middle], low, f"must not lie above {middle}")
+        _refuse(contract, rows, rows[high] < rows[middle], high, f"must not lie below {middle}")
+        _refuse(contract, rows, rows[low] > rows[high], low, f"must not lie above {high}")
+    _check_scored(contract, rows)
+    _check_reasons(contract, rows)
+
+
+def _check_scored(contract: Contract, rows: pd.DataFrame) -> None:
+    probability = contract.probability
+    scored = rows[probability].notna()
+    told = rows["not_scored"].fillna("") != ""
+    _refuse(contract, rows, ~scored & ~told, "not_scored", f"must say why where {probability} is null")
+    _refuse(contract, rows, scored & told, "not_scored", f"must be null where {probability} is given")
+    for name in ("model_version", "base_rate", "reasons"):
+        _refuse(contract, rows, scored & rows[name].isna(), name, f"must be given where {probability} is")
+    low, _, high = contract.ranges[0]
+    for name in (low, high, "trend"):
+        if name in contract.names:
+            _refuse(contract, rows, ~scored & rows[name].notna(), name, f"must be null where {probability} is")
+
+
+def _check_reasons(contract: Contract, rows: pd.DataFrame) -> None:
+    columns = (rows[contract.id_column], rows[contract.probability], rows["base_rate"], rows["reasons"])
+    present = rows["reasons"].notna()
+    for row, probability, base_rate, text in zip(*(column[present].tolist() for column in columns), strict=True):
+        try:
+            reasons = read_reasons(text)
+            if np.isnan(probability):
+                if reasons:
+                    raise ValueError(f"must be null or an empty list where {contract.probability} is null")
+                continue
+            total = base_rate + sum(_effects(reasons))
+        except ValueError as error:
+            _raise(contract, "reasons", row, text, str(error))
+        if not abs(total - probability) <= TOLERANCE:
+            _raise(
+                contract,
+                "reasons",
+                row,
+                total,
+                f"must add up: base_rate + effects must be {contract.probability} {probability!r} to {TOLERANCE}",
+            )
+
+
+def read_reasons(text: str) -> list[dict[str, Any]]:
+    """Return the reasons of one row; raise ``ValueError`` saying what must hold if they are not a JSON list."""
+    try:
+        reasons = json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise ValueError(f"must be a JSON list ({error})") from error
+    if not isinstance(reasons, list):
+        raise ValueError("must be a JSON list")
+    return reasons
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _effects(reasons: list[dict[str, Any]]) -> Iterator[float]:
+    """Yield each family's effect once its shape, its place and the sum of its features are right."""
+    largest = float("inf")
+    for reason in reasons:
+        try:
+            effect = reason["effect"]
+            family = reason["family"]
+            features = [feature["effect"] for feature in reason["features"]]
+            named = "words" in reason and all({"feature", "value", "words"} <= set(part) for part in reason["features"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                "must hold family, effect, words and features, each feature its feature, value, words and effect"
+            ) from error
+        if not named or any(type(number) not in (int, float) for number in (effect, *features)):
+            raise ValueError(f"must give words, and effects as numbers, in family {family!r}")
+        if not abs(sum(features) - effect) <= TOLERANCE:
+            raise ValueError(
+                f"must add up in family {family!r}: its features sum to {sum(features)!r}, its effect is {effect!r}"
+            )
+        if abs(effect) > largest:
+            raise ValueError(f"must be sorted by size, largest first; family {family!r} is out of place")
+        largest = abs(effect)
+        yield effect
+
+
+def _cast(contract: Contract, frame: pd.DataFrame, column: Column) -> pd.Series[Any]:
+    values: pd.Series[Any] = frame[column.name]
+    if values.isna().all():
+        return pd.Series(pd.array([None] * len(values), dtype=column.dtype), index=values.index, name=column.name)
+    if column.kind in ("text", "json"):
+        return _text(contract, frame, values)
+    if column.kind == "time":
+        zone = str(getattr(values.dtype, "tz", None))
+        if zone != "UTC":
+            _refuse(contract, frame, values.notna(), column.name, f"must be a time in UTC with its zone, not {zone}")
+        return values.astype(column.dtype)
+    if column.kind == "bool":
+        _refuse(contract, frame, ~values.isin([True, False]) & values.notna(), column.name, "must be true or false")
+        return values.astype(column.dtype)
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        _refuse(contract, frame, values.notna(), column.name, "must be a number, in a column of a numeric dtype")
+    numbers = pd.Series(values.to_numpy(dtype="float64", na_value=np.nan), index=values.index) + 0.0
+    _refuse(contract, frame, np.isinf(numbers), column.name, "must be finite")
+    if column.kind == "integer":
+        _refuse(contract, frame, numbers.notna() & (numbers % 1 != 0), column.name, "must be a whole number")
+    return numbers.astype(column.dtype)
+
+
+def _text(contract: Contract, frame: pd.DataFrame, values: pd.Series[Any]) -> pd.Series[Any]:
+    if not isinstance(values.dtype, pd.StringDtype):
+        strange = values.map(lambda value: not isinstance(value, str)).astype(bool) & values.notna()
+        _refuse(contract, frame, strange, str(values.name), "must be text")
+        values = values.astype("str")
+    return values.astype("str").str.replace("\0", "\N{REPLACEMENT CHARACTER}", regex=False)
+
+
+def _refuse(contract: Contract, frame: pd.DataFrame, broken: pd.Series[Any], column: str, must: str) -> None:
+    flags = broken.fillna(False).to_numpy(dtype=bool)
+    if flags.any():
+        position = int(flags.argmax())
+        row = frame[contract.id_column].iloc[position] if contract.id_column in frame.columns else position
+        _raise(contract, column, str(row), frame[column].iloc[position], must, more=int(flags.sum()) - 1)
+
+
+def _raise(contract: Contract, column: str, row: str, value: object, must: str, *, more: int = 0) -> NoReturn:
+    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
+    others = f" (and {more} more rows)" if more else ""
+    raise ContractError(
+        f"{contract.question}.{column} {must}; row {contract.id_column}={row!r}{others} holds {shown}. "
+        "Nothing was published; mend the step that made this column.",
+        question=contract.question,
+        column=column,
+        row=row,
+        value=value,
+    )

@@ -1,0 +1,641 @@
+"""Behaviour of serving.report: one inert file that says what to use, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.catalogue import FAMILY_WORDS
+from models.evaluation import Protocol, Verdict, evaluate
+from serving.contract import check_rows
+from serving.report import MOST_BYTES, QuestionReport, ReportError, ReportInput, render_report, write_report
+from tests.serving.conftest import make_contact, make_deal, unscored_deal
+
+AS_OF = pd.Timestamp("2026-03-01T00:00:00Z")
+SCORED_AT = pd.Timestamp("2026-03-01T05:30:00Z")
+HOSTILE = (
+    "</svg></script><script>alert(1)</script>\0=cmd|'/c calc'!A1 \u202eevil\u202c \u05d0\u05d1 $x$ jane@example.org"
+)
+SECTIONS = ["use", "what", "drives", "gains", "reliability", "measures", "stages", "left-out", "annex"]
+STAGES = (
+    ("new", 0.05, 0.08),
+    ("qualified", 0.2, 0.14),
+    ("demo held", 0.4, 0.27),
+    ("offer sent", 0.6, 0.38),
+    ("verbal yes", 0.9, 0.71),
+)
+VOID = {"meta", "link", "br", "hr", "img", "input", "col", "wbr", "area", "base", "source", "track", "embed"}
+
+
+@cache
+def evaluation_json(question: str, use: str) -> str:
+    """A test on random rows: the model knows most of the log odds, the rules some of it."""
+    generator = np.random.default_rng(20260301)
+    contacts = question == "contacts"
+    objects = np.arange(4200 if contacts else 2400) // 3
+    log_odds = generator.normal(-3.6 if contacts else -1.1, 1.5, len(objects) // 3)[objects]
+    won = generator.random(len(log_odds)) < 1 / (1 + np.exp(-log_odds))
+    stage = np.digitize(log_odds + generator.normal(0, 0.8, len(log_odds)), [-2.5, -1.2, 0.0, 1.2])
+
+    def noisy(spread: float, *, slope: float = 1.0) -> Any:
+        mean = log_odds.mean()
+        seen = mean + slope * (log_odds - mean + generator.normal(0, spread, len(log_odds)))
+        return 1 / (1 + np.exp(-seen))
+
+    scores = {"model": noisy(0.25, slope=0.97), "point_rules": np.round(noisy(1.4, slope=0.5), 2)}
+    labels = {"model": "Model", "point_rules": "Point rules", "base_rate": "Average rate"}
+    if not contacts:
+        scores |= {
+            "stage_manual": np.array([manual for _, manual, _ in STAGES])[stage],
+            "stage_observed": np.array([observed for _, _, observed in STAGES])[stage],
+            "naive_bayes": noisy(0.9, slope=1.3),
+        }
+        labels |= {
+            "stage_manual": "Stage probability set by hand",
+            "stage_observed": "Observed stage rate",
+            "naive_bayes": "Naive Bayes (as in Odoo)",
+        }
+    scores["base_rate"] = np.full(len(log_odds), won.mean())
+    result = evaluate(
+        question="contacts" if contacts else "deals",
+        as_of=AS_OF.to_pydatetime(),
+        horizon_days=90,
+        protocol=Protocol(
+            train_from=datetime(2023, 6, 1, tzinfo=UTC),
+            train_to=datetime(2025, 1, 1, tzinfo=UTC),
+            calibrate_from=None,
+            calibrate_to=None,
+            test_from=datetime(2025, 4, 1, tzinfo=UTC),
+            test_to=datetime(2025, 12, 1, tzinfo=UTC),
+            purge_days=90.0,
+            note="One test window after a gap of one horizon.",
+        ),
+        y_obs=won.astype(float),
+        scores=scores,
+        labels=labels,
+        objects=np.array([f"object-{number}" for number in objects], dtype=object),
+        stage=None if contacts else np.array([name for name, _, _ in STAGES], dtype=object)[stage],
+        has_open_deal=generator.random(len(log_odds)) < 0.2 if contacts else None,
+        replicates=40,
+        seed=5,
+    )
+    verdict = Verdict(use=use, reasons=("Its log loss is clearly below that of every alternative.",))  # type: ignore[arg-type]
+    return json.dumps(replace(result, verdict=verdict).to_dict())
+
+
+def make_evaluation(question: str = "deals", *, use: str = "model") -> dict[str, Any]:
+    evaluation: dict[str, Any] = json.loads(evaluation_json(question, use))
+    return evaluation
+
+
+def make_drivers() -> list[dict[str, Any]]:
+    families = ["their_activity", "recency", "stage", "our_activity", "profile", "past", "people"]
+    facts = {
+        "their_activity": ["demo request in the last 30 days", "email reply in the last 30 days"],
+        "recency": ["days since the last email reply", "activity so far, fading by half every 14 days"],
+        "stage": ["how far the deal has come (0 first stage, 1 last)"],
+        "our_activity": ["call in the last 7 days"],
+        "profile": ["industry"],
+    }
+    bins = [("0", 5210, -0.031, 0.021), ("1", 1203, 0.024, 0.081), ("2 to 3", 410, 0.083, 0.139)]
+    categories = [
+        ("Manufacturing and industry", 90, 0.041, 0.12),
+        ("Retail", 2100, -0.012, 0.04),
+        ("unknown", 7, 0.0, None),
+    ]
+    return [
+        {
+            "family": family,
+            "words": FAMILY_WORDS[family],
+            "mean_abs_effect": 0.052 / (1 + place),
+            "features": [
+                {
+                    "feature": f"{family}_{at}",
+                    "words": words,
+                    "mean_abs_effect": 0.04 / (1 + place + at),
+                    "bins": [
+                        {"label": label, "rows": rows, "effect": effect / (1 + 0.3 * place), "observed": observed}
+                        for label, rows, effect, observed in (categories if family == "profile" else bins)
+                    ],
+                }
+                for at, words in enumerate(facts.get(family, []))
+            ],
+        }
+        for place, family in enumerate(families)
+    ]
+
+
+def make_reasons(probability: float, base_rate: float, *, noun: str = "demo request in the last 30 days: 2") -> str:
+    rest = probability - base_rate
+    parts = [
+        ("their_activity", 0.7 * rest, noun),
+        ("recency", 0.4 * rest, "days since the last email reply: 1.5"),
+        ("stage", -0.2 * rest, "how far the deal has come (0 first stage, 1 last): 25%"),
+        ("our_activity", 0.15 * rest, "call in the last 7 days: 3"),
+        ("profile", -0.1 * rest, "industry: retail"),
+        ("past", rest - 0.7 * rest - 0.4 * rest + 0.2 * rest - 0.15 * rest + 0.1 * rest, "deals lost before: 1"),
+    ]
+    entries = [
+        {
+            "family": family,
+            "effect": effect,
+            "words": f"{FAMILY_WORDS[family]} ({words})",
+            "features": [{"feature": family, "value": 1, "words": words, "effect": effect}],
+        }
+        for family, effect, words in parts
+    ]
+    return json.dumps(sorted(entries, key=lambda entry: -abs(float(str(entry["effect"])))))
+
+
+def contact_rows(count: int = 240) -> pd.DataFrame:
+    generator = np.random.default_rng(4)
+    rows = []
+    likely = np.sort(generator.beta(0.5, 9, count))[::-1]
+    for place, probability in enumerate(likely):
+        quarter = min(3, 4 * place // count)
+        rows.append(
+            make_contact(
+                f"{104200 + place}",
+                as_of=AS_OF,
+                close_likelihood=float(probability),
+                likelihood_low=float(0.8 * probability),
+                likelihood_high=float(min(1.0, 1.25 * probability + 0.01)),
+                tier=("very_high", "high", "medium", "low")[quarter],
+                agreement=("both_high", "model_only", "points_only", "both_low")[
+                    (0 if place < count / 2 else 2) + int(generator.random() < 0.3 or quarter == 3)
+                ],
+                base_rate=0.05,
+                reasons=make_reasons(float(probability), 0.05),
+            )
+        )
+    left = dict.fromkeys(name for name in make_contact() if name not in ("object_type", "as_of"))
+    for place, why in enumerate(["already a customer", "already a customer", "no activity in three years"]):
+        rows.append(make_contact(as_of=AS_OF) | left | {"contact_id": f"9{place}", "not_scored": why})
+    return pd.DataFrame(rows)
+
+
+def deal_rows(count: int = 90) -> pd.DataFrame:
+    generator = np.random.default_rng(8)
+    rows = []
+    for place, probability in enumerate(generator.beta(0.9, 2.2, count)):
+        amount = float(np.round(generator.lognormal(9, 0.8), -2)) if place % 7 else None
+        rows.append(
+            make_deal(
+                f"D-{3100 + place}",
+                as_of=AS_OF,
+                stage=STAGES[place % 5][0],
+                win_probability=float(probability),
+                win_low=float(0.8 * probability),
+                win_high=float(min(1.0, 1.2 * probability)),
+                amount=amount,
+                expected_value=None if amount is None else amount * float(probability),
+                stalled=bool(place % 4 == 0),
+                base_rate=0.28,
+                reasons=make_reasons(float(probability), 0.28),
+            )
+        )
+    rows.append(unscored_deal("D-9000", as_of=AS_OF))
+    return pd.DataFrame(rows)
+
+
+def make_question(question: str = "deals", **changed: Any) -> QuestionReport:
+    given: dict[str, Any] = {
+        "question": question,
+        "evaluation": make_evaluation(question),
+        "published": "model",
+        "model_version": f"{question}-7",
+        "drivers": make_drivers(),
+        "scores": contact_rows() if question == "contacts" else deal_rows(),
+        "stages": [
+            {
+                "pipeline": "Sales",
+                "stage": name,
+                "open_deals": 18,
+                "manual": manual,
+                "observed": rate,
+                "model": rate + 0.02,
+            }
+            for name, manual, rate in STAGES
+        ]
+        if question == "deals"
+        else [],
+        "left_out": [
+            {"table": "contacts", "column": "lifecyclestage", "reason": "no history, and not vouched for"},
+            {"table": "owners", "column": None, "reason": "the table is not there"},
+        ],
+        "support_note": "The history supports a horizon of 90 days.",
+    }
+    return QuestionReport(**(given | changed))
+
+
+def make_report(*questions: QuestionReport, **changed: Any) -> ReportInput:
+    given: dict[str, Any] = {
+        "title": "How likely our contacts and deals are to close",
+        "as_of": AS_OF,
+        "scored_at": SCORED_AT,
+        "batch_id": "2026-03-01-a1b2c3",
+        "source": "folder shared/data/crm",
+        "table_rows": {"contacts": 18234, "activities": 402113, "deals": 2911},
+        "findings": [
+            {
+                "severity": "info",
+                "code": "absent",
+                "table": "owners",
+                "column": None,
+                "message": "not there",
+                "count": 1,
+            },
+            {
+                "severity": "warning",
+                "code": "late-known",
+                "table": "activities",
+                "column": "known_at",
+                "message": "1,204 activities became known a week or more after they happened; they count from then.",
+                "count": 1204,
+            },
+        ],
+        "questions": questions or (make_question("contacts"), make_question("deals")),
+    }
+    return ReportInput(**(given | changed))
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render_report(make_report())
+
+
+class Reader(HTMLParser):
+    """What a browser would make of the page: tags in order, with attributes, and what is left open."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def pictures(page: str) -> list[str]:
+    return re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+
+
+def part(page: str, section: str) -> str:
+    """The text of one section."""
+    return Reader(re.findall(rf'<section id="{section}".*?</section>', page, flags=re.DOTALL)[0]).words
+
+
+def test_the_rows_of_these_tests_keep_the_published_contract() -> None:
+    check_rows("contacts", contact_rows())
+    check_rows("deals", deal_rows())
+
+
+def test_the_page_is_well_formed_and_asks_for_nothing(page: str) -> None:
+    reader = Reader(page)
+
+    assert reader.open == []
+    names = {tag for tag, _ in reader.tags}
+    assert names.isdisjoint({"script", "iframe", "object", "embed", "img", "image", "form", "audio", "video", "base"})
+    links = [value for _, attributes in reader.tags for key, value in attributes.items() if key in ("href", "src")]
+    assert [link for link in links if not str(link).startswith("#")] == ["data:,"]
+    assert [key for _, attributes in reader.tags for key in attributes if key.startswith("on")] == []
+    assert re.findall(r"https?:|//\w|@import|@font-face|url\((?!#)|javascript:", page) == []
+    assert "default-src 'none'" in page
+
+
+def test_every_link_and_label_within_the_page_finds_its_target_and_ids_are_unique(page: str) -> None:
+    reader = Reader(page)
+
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = {
+        str(attributes["href"])[1:] for attributes in (*reader.of("a"), *reader.of("use")) if "href" in attributes
+    }
+    wanted |= {str(attributes["aria-labelledby"]) for _, attributes in reader.tags if "aria-labelledby" in attributes}
+    wanted |= set(re.findall(r"url\(#([^)]+)\)", page))
+    assert wanted <= set(ids)
+
+
+def test_the_page_is_small(page: str) -> None:
+    assert len(page.encode()) < 400_000
+
+
+def test_sections_stand_in_the_readers_order(page: str) -> None:
+    reader = Reader(page)
+
+    assert [attributes["id"] for attributes in reader.of("section")] == SECTIONS
+    assert [str(attributes["href"])[1:] for attributes in reader.of("a")] == ["use", *SECTIONS]
+
+
+def test_headings_never_skip_a_level(page: str) -> None:
+    levels = [int(tag[1]) for tag, _ in Reader(page).tags if re.fullmatch(r"h[1-6]", tag)]
+
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert [(before, after) for before, after in pairwise(levels) if after > before + 1] == []
+
+
+def test_every_table_has_a_caption_scoped_headers_and_a_named_scroll_region(page: str) -> None:
+    tables = re.findall(r"<table>.*?</table>", page, flags=re.DOTALL)
+    reader = Reader(page)
+
+    assert len(tables) > 10
+    assert [table for table in tables if not re.match(r"<table>\s*<caption>[^<]+</caption>", table)] == []
+    assert [attributes for attributes in reader.of("th") if attributes.get("scope") not in ("row", "col")] == []
+    assert page.count('class="scroll" role="region" tabindex="0" aria-label="') == len(tables)
+
+
+def test_every_picture_is_valid_xml_with_a_name_for_screen_readers(page: str) -> None:
+    drawn = [ElementTree.fromstring(svg) for svg in pictures(page)]
+
+    assert len(drawn) == 2 * (1 + 6 + 1 + 1) + 1
+    for svg in drawn:
+        assert svg.get("role") == "img"
+        title = svg.find("title")
+        assert title is not None
+        assert title.text
+        assert title.get("id") == svg.get("aria-labelledby")
+
+
+def test_the_page_names_its_language_and_fits_a_phone(page: str) -> None:
+    reader = Reader(page)
+
+    assert reader.of("html") == [{"lang": "en"}]
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in reader.of("meta")
+    assert "@media print" in page
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    first, second = render_report(make_report()), render_report(make_report())
+
+    assert first == second
+    assert "Matplotlib" not in first
+
+
+def test_the_verdict_names_the_evidence_and_what_was_scored(page: str) -> None:
+    verdict = part(page, "use")
+
+    assert "Yes: use the model’s probabilities for contacts." in verdict
+    assert "Yes: use the model’s probabilities for deals." in verdict
+    assert re.search(
+        r"On 4,200 later snapshots of 1,400 contacts, the error \(log loss\) of the model was 14 % lower than that of "
+        r"the best alternative, the point rules: 0\.18\d\d against 0\.21\d\d; "
+        r"the difference lies between 0\.0\d{3} and 0\.0\d{3} \(95 % interval\)\.",
+        verdict,
+    )
+    assert re.search(
+        r"For every 100 wins that came, the model had predicted \d+ \(95 % interval \d+ to \d+\)\.", verdict
+    )
+    assert (
+        "240 of 243 contacts got a score. Not scored: 2 (already a customer), 1 (no activity in three years)."
+        in verdict
+    )
+    assert "The data ends 1 March 2026, 00:00 UTC, 6 hours before the scoring" in verdict
+    assert "Its log loss is clearly below that of every alternative." in verdict
+    assert "The history supports a horizon of 90 days." in verdict
+
+
+def test_keeping_the_rule_is_said_first_and_plainly() -> None:
+    question = make_question("contacts", evaluation=make_evaluation("contacts", use="rules"), published="rules")
+
+    page = render_report(make_report(question))
+
+    assert "Keep the rule: use your point rules for contacts." in part(page, "use")
+    assert "They explain the model that was tested; what is published comes from the point rules." in part(
+        page, "drives"
+    )
+    assert "The numbers behind the picture: Point rules" in part(page, "reliability")
+
+
+def test_a_batch_that_lags_behind_the_test_says_so() -> None:
+    question = make_question("deals", evaluation=make_evaluation("deals", use="stage_rate"))
+
+    page = render_report(make_report(question))
+
+    assert "The latest test recommends the observed stage rate; this batch still holds the model." in part(page, "use")
+
+
+def test_too_few_outcomes_is_an_answer_and_every_section_says_so() -> None:
+    evaluation = {
+        "question": "contacts",
+        "scorers": {},
+        "positive_objects": 11,
+        "verdict": {"use": "rules", "reasons": []},
+    }
+    empty = contact_rows().iloc[240:]
+    question = make_question("contacts", evaluation=evaluation, published="none", drivers=[], scores=empty)
+
+    page = render_report(make_report(question))
+
+    assert "Too few outcomes to score contacts yet." in part(page, "use")
+    for section in ("use", "gains", "reliability", "measures"):
+        assert "No test was possible for contacts; the history holds 11 wins to learn from." in part(page, section)
+    assert "None of these has a score" in part(page, "what")
+    assert "No drivers are shown" in part(page, "drives")
+    assert "Deals were not part of this run." in part(page, "stages")
+    assert pictures(page) == []
+    assert [attributes["id"] for attributes in Reader(page).of("section")] == SECTIONS
+
+
+@pytest.mark.parametrize("evaluation", [{}, {"scorers": {}, "protocol": {}, "differences": {}}])
+def test_a_missing_evaluation_leaves_the_scores_and_says_what_is_missing(evaluation: dict[str, Any]) -> None:
+    question = make_question("deals", evaluation=evaluation, published="stage_rate", stages=[], drivers=[], left_out=[])
+
+    page = render_report(make_report(question, findings=[], table_rows={}))
+
+    assert "Use the observed stage rate for deals" in part(page, "use")
+    assert "90 of 91 deals got a score." in part(page, "use")
+    assert "No test was possible for deals." in part(page, "gains")
+    assert "There is no stage to compare" in part(page, "stages")
+    assert "Nothing was left out." in part(page, "left-out")
+    assert "The check of the data found nothing." in part(page, "left-out")
+
+
+def test_a_report_without_questions_still_has_every_section() -> None:
+    page = render_report(make_report(questions=()))
+
+    assert [attributes["id"] for attributes in Reader(page).of("section")] == SECTIONS
+    assert "nothing was scored" in part(page, "use")
+
+
+def test_tiers_add_up_to_the_scored_contacts() -> None:
+    rows = pd.DataFrame(
+        [
+            make_contact("1", close_likelihood=0.5, tier="very_high", agreement="both_high"),
+            make_contact("2", close_likelihood=0.3, tier="very_high", agreement="model_only"),
+            make_contact("3", close_likelihood=0.1, tier="low", agreement="both_low"),
+        ]
+    )
+
+    told = part(render_report(make_report(make_question("contacts", scores=rows))), "what")
+
+    assert "Very high 2 40 % 30–50 % 0.8" in told.replace("\xa0", " ")
+    assert "Low 1 10 % 10 % 0.1" in told.replace("\xa0", " ")
+    assert "Only the model high 1 30 % 30 % 0.3" in told.replace("\xa0", " ")
+
+
+def test_deals_are_weighed_by_their_probabilities() -> None:
+    rows = pd.DataFrame(
+        [
+            make_deal("a", win_probability=0.6, amount=1000.0, expected_value=600.0, stalled=False),
+            make_deal("b", win_probability=0.5, amount=400.0, expected_value=200.0, stalled=True),
+            make_deal("c", win_probability=1.0, amount=None, expected_value=None, stalled=None),
+        ]
+    )
+
+    told = part(render_report(make_report(make_question("deals", scores=rows))), "what").replace("\xa0", " ")
+
+    assert "The 3 scored deals are worth 1,400 if all were won; weighed by probability they are worth 800" in told
+    assert "1 deal names no amount." in told
+    assert "75–100 % 1 1.0 – – 0" in told
+    assert "50–75 % 2 1.1 1,400 800 1" in told
+
+
+def test_the_list_shows_at_most_ten_rows_and_three_reasons_each_way() -> None:
+    page = render_report(make_report(make_question("contacts")))
+
+    table = re.findall(r"<caption>The ten contacts.*?</table>", page, flags=re.DOTALL)[0]
+    rows = re.findall(r"<tr>.*?</tr>", table, flags=re.DOTALL)[1:]
+    assert [re.findall(r"<bdi>(.*?)</bdi>", row) for row in rows] == [[f"{104200 + place}"] for place in range(10)]
+    lists = [cell.count("<li>") for row in rows for cell in re.findall(r'<td class="text why">.*?</td>', row)]
+    assert max(lists) == 3
+    assert min(lists) >= 1
+
+
+def test_undefined_figures_are_named_and_explained() -> None:
+    evaluation = make_evaluation("deals")
+    evaluation["scorers"]["stage_manual"]["metrics"]["auc"] = {"value": None, "low": None, "high": None}
+    del evaluation["scorers"]["stage_manual"]["metrics"]["lift_10"]
+
+    told = part(render_report(make_report(make_question("deals", evaluation=evaluation))), "measures")
+
+    assert "AUC, n/a: needs both won and not won in the test." in told
+    assert "Lift, top 10 %, n/a: needs at least one win in the test." in told
+
+
+def test_one_class_only_is_told_instead_of_drawn() -> None:
+    evaluation = make_evaluation("deals")
+    for scorer in evaluation["scorers"].values():
+        scorer["metrics"] = {key: {"value": None, "low": None, "high": None} for key in scorer["metrics"]}
+        scorer["gains"] = [{"share": point["share"], "captured": None} for point in scorer["gains"]]
+        scorer["calibration_null"] = {"ece_95": None, "ici_95": None}
+    evaluation["differences"] = {"point_rules": {"log_loss": {"value": None, "low": None, "high": None}}}
+
+    page = render_report(make_report(make_question("deals", evaluation=evaluation)))
+
+    assert "There was no win in the test, so no list can be judged." in part(page, "gains")
+    assert "not known" in part(page, "measures")
+
+
+def test_hostile_texts_are_inert_everywhere() -> None:
+    evaluation = make_evaluation("deals", use="model")
+    for scorer in evaluation["scorers"].values():
+        scorer["label"] = HOSTILE
+    evaluation["verdict"]["reasons"] = [HOSTILE]
+    evaluation["protocol"]["note"] = HOSTILE
+    drivers = make_drivers()
+    for family in drivers:
+        family["words"] = HOSTILE
+        for feature in family["features"]:
+            feature["words"] = HOSTILE
+            for each in feature["bins"]:
+                each["label"] = HOSTILE
+    rows = [make_deal(HOSTILE, reasons=make_reasons(0.3, 0.2, noun=HOSTILE)), unscored_deal("x", not_scored=HOSTILE)]
+    question = make_question(
+        "deals",
+        evaluation=evaluation,
+        drivers=drivers,
+        model_version=HOSTILE,
+        scores=pd.DataFrame(rows),
+        stages=[{"pipeline": HOSTILE, "stage": HOSTILE, "open_deals": 1, "manual": 0.5, "observed": 0.3, "model": 0.4}],
+        left_out=[{"table": HOSTILE, "column": HOSTILE, "reason": HOSTILE}],
+        support_note=HOSTILE,
+    )
+    finding = {
+        "severity": "error",
+        "code": HOSTILE,
+        "table": HOSTILE,
+        "column": HOSTILE,
+        "message": HOSTILE,
+        "count": 1,
+    }
+    report = make_report(
+        question, title=HOSTILE, batch_id=HOSTILE, source=HOSTILE, table_rows={HOSTILE: 1}, findings=[finding]
+    )
+
+    page = render_report(report)
+
+    reader = Reader(page)
+    assert reader.open == []
+    assert reader.of("script") == []
+    assert len(pictures(page)) == len([ElementTree.fromstring(svg) for svg in pictures(page)]) == 10
+    assert len(reader.of("svg")) == 10
+    assert re.findall("[\0-\x08\x0b-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]", page) == []
+    assert "jane@" not in page
+    assert "\u05d0\u05d1" in page
+    assert "$x$" in page
+
+
+def test_endless_texts_and_lists_do_not_make_an_endless_page() -> None:
+    long = "word " * 40_000
+    finding = {"severity": "warning", "code": "c", "table": "t", "column": None, "message": long, "count": 2}
+    line = {"table": "deals", "column": "name", "reason": long}
+    stage = {"pipeline": long, "stage": long, "open_deals": 1, "manual": 0.5, "observed": 0.3, "model": None}
+    question = make_question("deals", left_out=[line] * 500, stages=[stage] * 200, support_note=long)
+
+    page = render_report(make_report(question, findings=[finding] * 500))
+
+    assert len(page.encode()) < MOST_BYTES
+    assert "and 440 more, not shown here" in part(page, "left-out")
+
+
+def test_a_page_beyond_a_megabyte_is_refused() -> None:
+    rows = {f"table {place}": place for place in range(40_000)}
+
+    with pytest.raises(ReportError, match=r"at most 1,000,000 bytes; found \d"):
+        render_report(make_report(table_rows=rows))
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+
+    write_report("<p>ü</p>\n", path)
+
+    assert path.read_bytes() == "<p>ü</p>\n".encode()
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(ReportError, match="must be able to write to"):
+        write_report("", tmp_path / "absent" / "report.html")
