@@ -11,64 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from features.errors import LeadScoringError
+from flows.usage import (
+    QUESTIONS,
+    Commands,
+    as_of_option,
+    config_option,
+    data_option,
+    home_option,
+    json_option,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from flows.wiring import Workplace
-
-QUESTIONS = click.Choice(["contacts", "deals"])
-
-
-class Commands(click.Group):
-    """Turns our errors into a message and an exit code: 1 refused, 2 bad usage or configuration."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except LeadScoringError as error:
-            from flows.settings import ConfigurationError
-
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2 if isinstance(error, ConfigurationError) else 1)
-
-
-class Instant(click.ParamType[datetime]):
-    """An instant in ISO 8601 with a zone."""
-
-    name = "instant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the instant in UTC."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            parsed = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no instant; write 2026-01-31 or 2026-01-31T12:00:00Z", param, ctx)
-        if parsed.tzinfo is None and len(value) > len("2026-01-31"):
-            self.fail(f"{value!r} has no zone; add Z for UTC, or an offset such as +01:00", param, ctx)
-        return parsed.replace(tzinfo=parsed.tzinfo or UTC).astimezone(UTC)
-
-
-home_option = click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="LEADLINE_HOME",
-    default=Path("var"),
-    show_default="LEADLINE_HOME, else ./var",
-    help="Holds everything that Leadline writes.",
-)
-config_option = click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The configuration, a YAML file."
-)
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of tables, instead of the configured."
-)
-as_of_option = click.option("--as-of", type=Instant(), help="Know only what was known before this instant.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -160,23 +116,32 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     """Train, evaluate and, if the test allows, promote; exit 1 if a model was refused."""
     from flows import pipeline
     from flows.console import Progress
-    from flows.run import outcome_dict
+    from flows.run import extracted_tables, outcome_dict
     from flows.summary import show_outcome
+    from models.training import NothingToLearnError
 
     workplace = _workplace(config, data, home)
     instant = _as_of(workplace, as_of)
     progress = Progress(quiet=as_json)
-    with progress.step("Reading and checking the tables"):
-        tables = pipeline.extract(workplace, as_of=instant).tables
-    outcomes = []
-    for question in workplace.settings.questions:
-        with progress.step(f"Learning what drives {question}"):
-            outcomes.append(pipeline.train(workplace, tables, question=question, as_of=instant, now=_now()))
-        if not as_json:
-            show_outcome(outcomes[-1])
+    plain: list[dict[str, Any]] = []
+    refused = False
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (_, tables):
+        for question in workplace.settings.questions:
+            try:
+                with progress.step(f"Learning what drives {question}"):
+                    outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=_now())
+            except NothingToLearnError as error:
+                refused = True
+                plain.append({"question": question, "refused": str(error)})
+                click.echo(f"error: {error}", err=True)
+            else:
+                refused |= outcome.model_refused
+                plain.append(outcome_dict(outcome))
+                if not as_json:
+                    show_outcome(outcome)
     if as_json:
-        _print_json([outcome_dict(outcome) for outcome in outcomes])
-    if any(outcome.model_refused for outcome in outcomes):
+        _print_json(plain)
+    if refused:
         sys.exit(1)
 
 
@@ -188,26 +153,37 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @json_option
 def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Publish a batch with the promoted models."""
-    from flows import pipeline
     from flows.console import Progress
+    from flows.run import extracted_tables, score_and_publish
 
     workplace = _workplace(config, data, home)
     instant = _as_of(workplace, as_of)
     progress = Progress(quiet=as_json)
-    with progress.step("Reading and checking the tables"):
-        extracted = pipeline.extract(workplace, as_of=instant)
-    questions = workplace.settings.questions
-    for question in questions:
-        with progress.step(f"Scoring {question} and finding the reasons"):
-            pipeline.build_features(workplace, extracted.tables, question=question, as_of=instant)
-            pipeline.score(workplace, extracted.tables, question=question, as_of=instant)
-    published = pipeline.publish(workplace, extracted, as_of=instant, now=_now(), refused={}, questions=questions)
+    refused: dict[str, str] = {
+        question: f'{question} has no promoted model; train one with "leadline train" or "leadline run"'
+        for question in workplace.settings.questions
+        if workplace.registry().champion(question) is None
+    }
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, tables):
+        published = score_and_publish(
+            workplace, extracted, tables, as_of=instant, now=_now(), refused=refused, progress=progress
+        )
     if as_json:
         _print_json(
-            {"batch_id": published.batch_id, "already_published": published.already, "rows": dict(published.rows)}
+            {
+                "batch_id": published.batch_id,
+                "already_published": published.already,
+                "rows": dict(published.rows),
+                "refused": refused,
+            }
         )
-    else:
-        click.echo(f"Published batch {published.batch_id}. Export it with: leadline export {questions[0]} --out FILE")
+        return
+    for reason in refused.values():
+        click.echo(reason, err=True)
+    click.echo(
+        f"Published batch {published.batch_id}. "
+        f"Export it with: leadline export {next(iter(published.rows))} --home {home} --out FILE"
+    )
 
 
 @main.command()

@@ -10,24 +10,37 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from prefect import flow
+from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 
 from features.catalogue import Question
 from features.findings import Finding
 from flows import pipeline
+from flows.lease import lease
 from flows.reporting import report_step
 from flows.run import outcome_dict, use_words
 from flows.wiring import Workplace, default_as_of, make_workplace
 from models.training import NothingToLearnError
+from serving.store import StoreBusyError, StoreUnreachableError
 
 Plain = dict[str, Any]
 
 
-@flow(name="extract", retries=2, retry_delay_seconds=30)
+def may_pass(_task: object, _run: object, state: State[Any]) -> bool:
+    """Say whether a failure may pass by itself; what was refused is refused again, at once or in a minute."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError | StoreBusyError | StoreUnreachableError)
+
+
+patient = task(retries=2, retry_delay_seconds=30, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
+
+
+@flow(name="extract")
 def extract(config: str, data: str | None, home: str, as_of: str) -> Plain:
-    """Read the source, check it, and keep the tables; retried, for the source may be away for a moment."""
-    extracted = pipeline.extract(_workplace(config, data, home), as_of=pd.Timestamp(as_of))
+    """Read the source, check it, and keep the tables; retried while the source is away."""
+    extracted = patient(pipeline.extract)(_workplace(config, data, home), as_of=pd.Timestamp(as_of))
     return {
         "folder": str(extracted.folder),
         "digest": extracted.digest,
@@ -41,13 +54,13 @@ def train(config: str, data: str | None, home: str, as_of: str, extracted: Plain
     workplace = _workplace(config, data, home)
     instant = pd.Timestamp(as_of)
     if not pipeline.training_due(workplace, question=question, as_of=instant):
-        return {"question": question, "trained": False}
+        return {"question": question}
     tables = _extract(extracted).tables
     try:
         outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=datetime.now(UTC))
     except NothingToLearnError as error:
-        return {"question": question, "trained": False, "refused": str(error)}
-    return {"trained": True} | outcome_dict(outcome)
+        return {"question": question, "refused": str(error)}
+    return {"question": question, "trained": outcome_dict(outcome)}
 
 
 @flow(name="build_features")
@@ -64,11 +77,11 @@ def score(config: str, data: str | None, home: str, as_of: str, extracted: Plain
     pipeline.score(_workplace(config, data, home), tables, question=question, as_of=pd.Timestamp(as_of))
 
 
-@flow(name="publish", retries=2, retry_delay_seconds=30)
+@flow(name="publish")
 def publish(config: str, data: str | None, home: str, as_of: str, extracted: Plain, refused: dict[str, str]) -> Plain:
-    """Publish the batch, all or nothing; retried, for the store may be away for a moment."""
+    """Publish the batch, all or nothing; retried while the store is away."""
     workplace = _workplace(config, data, home)
-    published = pipeline.publish(
+    published = patient(pipeline.publish)(
         workplace,
         _extract(extracted),
         as_of=pd.Timestamp(as_of),
@@ -90,18 +103,19 @@ def nightly(config: str, data: str | None = None, home: str = "var", as_of: str 
     """Extract, train if due, build features, score, publish and report; leaves a summary as an artifact."""
     workplace = _workplace(config, data, home)
     moment = as_of or default_as_of(workplace.settings, now=datetime.now(UTC)).isoformat()
-    extracted = extract(config, data, home, moment)
     questions = workplace.settings.questions
-    trained = [train(config, data, home, moment, extracted, question) for question in questions]
-    refused = {one["question"]: one["refused"] for one in trained if "refused" in one}
-    for question in questions:
-        if question not in refused:
-            build_features(config, data, home, moment, extracted, question)
-            score(config, data, home, moment, extracted, question)
-    published = publish(config, data, home, moment, extracted, refused)
-    written = report(config, data, home, published["batch_id"])
+    with lease(workplace.home):
+        extracted = extract(config, data, home, moment)
+        trained = [train(config, data, home, moment, extracted, question) for question in questions]
+        refused = {one["question"]: one["refused"] for one in trained if "refused" in one}
+        for question in questions:
+            if question not in refused:
+                build_features(config, data, home, moment, extracted, question)
+                score(config, data, home, moment, extracted, question)
+        published = publish(config, data, home, moment, extracted, refused)
+        written = report(config, data, home, published["batch_id"])
     result = published | {
-        "trained": [one for one in trained if one["trained"]],
+        "trained": [one["trained"] for one in trained if "trained" in one],
         "refused": refused,
         "findings": len(extracted["findings"]),
         "report": written,

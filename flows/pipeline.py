@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from features.matrix import Matrix
     from models.bundle import Bundle
     from models.evaluation import Verdict
-    from models.registry import ModelVersion
+    from models.registry import ModelRegistry, ModelVersion
     from serving.store import Published
 
 KEPT_EXTRACTS: Final = 2
@@ -81,11 +79,18 @@ def extract(workplace: Workplace, *, as_of: pd.Timestamp) -> Extract:
     """Read and check the source, and keep the tables under home. Errors stop here, before anything is written."""
     tables, findings = check(workplace, as_of=as_of)
     refuse_errors(findings)
+    return keep(workplace, tables, findings)
+
+
+def keep(workplace: Workplace, tables: CrmTables, findings: Sequence[Finding]) -> Extract:
+    """Keep checked tables under home, by their content, and clear away what a run that was killed has left."""
+    shutil.rmtree(workplace.work, ignore_errors=True)
+    for leftover in workplace.warehouse.glob(".*.partial"):
+        shutil.rmtree(leftover)
     digest = tables.digest()
     folder = workplace.warehouse / digest[:16]
     if not folder.exists():
         aside = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         for name in TABLE_NAMES:
             if tables.has(name):
@@ -139,7 +144,7 @@ def train(
     trained = trainer(tables=tables, as_of=as_of, settings=settings)
     bundle = trained.bundle
     registry = workplace.registry()
-    known = next((one for one in registry.versions(question) if one.tags["bundle"] == bundle.version), None)
+    known = registered(registry, question=question, bundle=bundle.version)
     if known is None:
         folder = save_bundle(bundle, workplace.work / "bundles" / bundle.version)
         known = registry.record(
@@ -167,6 +172,11 @@ def train(
     return TrainOutcome(
         question=question, version=known.version, verdict=trained.verdict, calibrated=bundle.data.calibrated
     )
+
+
+def registered(registry: ModelRegistry, *, question: str, bundle: str) -> ModelVersion | None:
+    """Return the registered version that holds this bundle, if any."""
+    return next((one for one in registry.versions(question) if one.tags["bundle"] == bundle), None)
 
 
 def champion_bundle(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> tuple[ModelVersion, Bundle]:
@@ -241,22 +251,21 @@ def publish(
 
     ``refused`` tells, for questions that cannot be scored, the reason.
     """
-    from serving.store import Batch
+    from serving.store import Batch, batch_digest
 
     if not questions:
         reasons = "; ".join(refused.values())
         raise NothingPublishableError(f"no question could be scored, so nothing was published: {reasons}")
-    champions = {question: champion_bundle(workplace, question=question, as_of=as_of) for question in questions}
     folder = _run_folder(workplace, as_of)
     frames = {question: pd.read_parquet(folder / f"{question}_scores.parquet") for question in questions}
-    versions: dict[str, str] = {question: bundle.version for question, (_, bundle) in champions.items()}
-    identity = json.dumps([extracted.digest, versions, sorted(refused)], sort_keys=True)
     tables = extracted.tables
     batch = Batch(
-        batch_id=f"{as_of:%Y%m%dT%H%M%SZ}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}",
+        batch_id="unnamed",
         as_of=as_of.to_pydatetime(),
         scored_at=now,
-        model_versions=versions,
+        model_versions={
+            question: champion_bundle(workplace, question=question, as_of=as_of)[1].version for question in questions
+        },
         contacts=frames.get("contacts"),
         deals=frames.get("deals"),
         summary={
@@ -264,10 +273,11 @@ def publish(
             "title": workplace.settings.title,
             "table_rows": {name: len(tables[name]) for name in TABLE_NAMES if tables.has(name)},
             "findings": [finding.to_dict() for finding in extracted.findings[:KEPT_FINDINGS]],
-            "registry_versions": {question: version.version for question, (version, _) in champions.items()},
             "refused": dict(refused),
         },
     )
+    # Named by its content: equal batches are one, and different ones never meet under the same name.
+    batch = replace(batch, batch_id=f"{as_of:%Y%m%dT%H%M%SZ}-{batch_digest(batch)[:8]}")
     published = workplace.store().publish(batch)
     shutil.rmtree(folder)
     return published

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from features.errors import LeadScoringError
+from flows.pipeline import registered
 from flows.wiring import Workplace, registry_of, store_of
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
+    from models.registry import ModelRegistry, ModelVersion
     from serving.report import QuestionReport
     from serving.store import StoredBatch
+
+
+class LostModelError(LeadScoringError):
+    """The registry does not hold the model of a published batch."""
 
 
 def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | None = None) -> Path:
@@ -48,17 +55,26 @@ def report_step(workplace: Workplace, *, batch_id: str) -> Path:
     file = write_batch_report(home=workplace.home, batch_id=batch_id)
     batch = next(one for one in workplace.store().batches() if one.batch_id == batch_id)
     registry = workplace.registry()
-    for question, version in batch.summary["registry_versions"].items():
-        registry.attach(question, version, artifact=file)
+    for question, bundle in batch.model_versions.items():
+        registry.attach(question, _recorded(registry, question, bundle).version, artifact=file)
     return file
+
+
+def _recorded(registry: ModelRegistry, question: str, bundle: str) -> ModelVersion:
+    found = registered(registry, question=question, bundle=bundle)
+    if found is None:
+        raise LostModelError(
+            f"the report needs the model {bundle} that made the batch, and this home's registry does not hold it; "
+            "name the home in which the batch was published"
+        )
+    return found
 
 
 def _question(home: Path, batch: StoredBatch, question: str) -> QuestionReport:
     from models.bundle import load_bundle
     from serving.report import QuestionReport
 
-    version = registry_of(home).get(question, batch.summary["registry_versions"][question])
-    bundle = load_bundle(version.bundle)
+    bundle = load_bundle(_recorded(registry_of(home), question, batch.model_versions[question]).bundle)
     scores = store_of(home).read(question, batch.batch_id)
     return QuestionReport(
         question=bundle.data.question,
@@ -70,6 +86,7 @@ def _question(home: Path, batch: StoredBatch, question: str) -> QuestionReport:
         stages=_stages(bundle, scores) if question == "deals" else (),
         left_out=bundle.data.left_out,
         support_note=_support_note(bundle),
+        calibrated=bundle.data.calibrated,
     )
 
 
@@ -106,7 +123,10 @@ def _stage_words(bundle: Bundle) -> tuple[str, ...]:
 
 def _support_note(bundle: Bundle) -> str:
     if bundle.data.question == "contacts":
-        return f"The likelihood is that of a won deal within {bundle.data.horizon_days:g} days."
+        return f"A win is a won deal within {bundle.data.horizon_days:g} days."
     ends = bundle.data.edges or {"all pipelines": bundle.data.shared_edges}
-    reach = "; ".join(f"{name}: {edges[-1]:.0f} days" for name, edges in sorted(ends.items()))
-    return f"The history supports statements this far ahead, and nothing beyond is promised: {reach}."
+    reach = {name: f"{edges[-1]:.0f} days" for name, edges in sorted(ends.items())}
+    if len(set(reach.values())) == 1:
+        return f"The history supports statements up to {next(iter(reach.values()))} ahead; nothing beyond is promised."
+    told = ", ".join(f"{days} for {name}" for name, days in reach.items())
+    return f"The history supports statements so far ahead, and nothing beyond is promised: {told}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from features.catalogue import Question
+from features.findings import refuse_errors
+from features.tables import CrmTables
 from flows import pipeline
 from flows.console import Progress
+from flows.lease import lease
 from flows.reporting import report_step
 from flows.wiring import Workplace
 from models.training import NothingToLearnError
@@ -54,29 +59,67 @@ def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
     }
 
 
-def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: Progress) -> RunResult:
-    """Extract, check, train if due, score, publish and report; safe to repeat at any point."""
+@contextmanager
+def extracted_tables(
+    workplace: Workplace, *, as_of: pd.Timestamp, progress: Progress
+) -> Iterator[tuple[pipeline.Extract, CrmTables]]:
+    """Read and check the tables, then hold the home while the block works on them; errors stop before any writing."""
     with progress.step("Reading and checking the tables") as step:
-        extracted = pipeline.extract(workplace, as_of=as_of)
-        tables = extracted.tables
-        warnings = sum(finding.severity == "warning" for finding in extracted.findings)
+        tables, findings = pipeline.check(workplace, as_of=as_of)
+        refuse_errors(findings)
+        warnings = sum(finding.severity == "warning" for finding in findings)
         step.outcome = (
             f"{len(tables['contacts']):,} contacts, {len(tables['deals']):,} deals, "
             f"{len(tables['activities']):,} activities; {warnings} warnings"
         )
-    trained: list[pipeline.TrainOutcome] = []
-    refused: dict[str, str] = {}
-    for question in workplace.settings.questions:
-        if not pipeline.training_due(workplace, question=question, as_of=as_of):
-            continue
-        with progress.step(f"Learning what drives {question}") as step:
-            try:
-                outcome = pipeline.train(workplace, tables, question=question, as_of=as_of, now=now)
-            except NothingToLearnError as error:
-                refused[question] = step.outcome = str(error)
-            else:
-                trained.append(outcome)
-                step.outcome = f"use {use_words(outcome.verdict.use)}"
+    with lease(workplace.home):
+        extracted = pipeline.keep(workplace, tables, findings)
+        # The block works on the kept copy; two copies at once would not fit every machine.
+        del tables
+        yield extracted, extracted.tables
+
+
+def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: Progress) -> RunResult:
+    """Extract, check, train if due, score, publish and report; safe to repeat at any point."""
+    with extracted_tables(workplace, as_of=as_of, progress=progress) as (extracted, tables):
+        trained: list[pipeline.TrainOutcome] = []
+        refused: dict[str, str] = {}
+        for question in workplace.settings.questions:
+            if not pipeline.training_due(workplace, question=question, as_of=as_of):
+                continue
+            with progress.step(f"Learning what drives {question}") as step:
+                try:
+                    outcome = pipeline.train(workplace, tables, question=question, as_of=as_of, now=now)
+                except NothingToLearnError as error:
+                    refused[question] = step.outcome = str(error)
+                else:
+                    trained.append(outcome)
+                    step.outcome = f"use {use_words(outcome.verdict.use)}"
+        published = score_and_publish(
+            workplace, extracted, tables, as_of=as_of, now=now, refused=refused, progress=progress
+        )
+        with progress.step("Writing the report"):
+            report = report_step(workplace, batch_id=published.batch_id)
+    return RunResult(
+        published=published,
+        trained=tuple(trained),
+        refused=refused,
+        findings=len(extracted.findings),
+        report=report,
+    )
+
+
+def score_and_publish(
+    workplace: Workplace,
+    extracted: pipeline.Extract,
+    tables: CrmTables,
+    *,
+    as_of: pd.Timestamp,
+    now: datetime,
+    refused: Mapping[str, str],
+    progress: Progress,
+) -> Published:
+    """Score every question that was not refused, and publish one batch."""
     questions: tuple[Question, ...] = tuple(one for one in workplace.settings.questions if one not in refused)
     for question in questions:
         with progress.step(f"Scoring {question} and finding the reasons"):
@@ -85,15 +128,7 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
     with progress.step("Publishing the batch") as step:
         published = pipeline.publish(workplace, extracted, as_of=as_of, now=now, refused=refused, questions=questions)
         step.outcome = ", ".join(f"{count:,} {question}" for question, count in published.rows.items())
-    with progress.step("Writing the report"):
-        report = report_step(workplace, batch_id=published.batch_id)
-    return RunResult(
-        published=published,
-        trained=tuple(trained),
-        refused=refused,
-        findings=len(extracted.findings),
-        report=report,
-    )
+    return published
 
 
 def use_words(use: str) -> str:

@@ -60,7 +60,7 @@ SourceSettings = Annotated[FolderSettings | SyntheticSourceSettings, Field(discr
 class Settings(BaseModel):
     """Everything a run is told, besides the data, the as-of and the home."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     title: str = Field(default="Lead scores", description="Heads the report.")
     source: SourceSettings = SyntheticSourceSettings(kind="synthetic")
@@ -90,8 +90,8 @@ class Settings(BaseModel):
 
 
 def load_settings(file: Path) -> Settings:
-    """Read a configuration; keys it does not name keep their defaults."""
-    return _validated(Settings, _read_yaml(file), file=file)
+    """Read a configuration; keys it does not name, at whatever depth, keep the defaults of ``configs/base.yaml``."""
+    return _validated(Settings, _over_defaults(_read_yaml(file), defaults=Settings()), file=file)
 
 
 def load_rules(settings: Settings, *, config: Path) -> PointRules:
@@ -113,9 +113,21 @@ def store_url(home: Path) -> SecretStr:
     return SecretStr(os.environ.get(STORE_URL_VARIABLE) or f"sqlite:///{home / 'scores.db'}")
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain data only, and no key twice: of two, YAML would silently keep the later one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"found the key {key.value!r} twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError as error:
         raise ConfigurationError(file=file, message="no such file; name one with --config") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -132,6 +144,18 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
+def _over_defaults(content: dict[str, Any], *, defaults: BaseModel) -> dict[str, Any]:
+    """Complete every part that the content names: one key of a booster must not reset its other keys."""
+    complete = dict(content)
+    for name, field in type(defaults).model_fields.items():
+        default, given = getattr(defaults, name), content.get(name)
+        # A part of which there are several kinds, such as the source, has the defaults of its kind.
+        one_kind = isinstance(field.annotation, type) and isinstance(default, BaseModel)
+        if one_kind and isinstance(given, dict):
+            complete[name] = default.model_dump(by_alias=True) | _over_defaults(given, defaults=default)
+    return complete
+
+
 def _validated(model: type[Model], content: dict[str, Any], *, file: Path) -> Model:
     try:
         return model.model_validate(content)
@@ -143,7 +167,10 @@ def _explain(error: ValidationError, *, model: type[BaseModel]) -> str:
     lines = []
     known = sorted(_keys(model))
     for fault in error.errors(include_url=False):
-        place = [str(part) for part in fault["loc"] if part not in ("folder", "synthetic")]
+        place = [str(part) for part in fault["loc"]]
+        if place[:1] == ["source"]:
+            # Behind it pydantic names the kind of source, which is no key.
+            del place[1:2]
         key = ".".join(place) or "the file"
         if fault["type"] == "extra_forbidden":
             near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)

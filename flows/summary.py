@@ -89,7 +89,10 @@ def show_evaluation(version: ModelVersion, evaluation: dict[str, Any]) -> None:
             ),
             columns=["", *(words for _, words, _ in present)],
             rows=[
-                [result["label"].removeprefix("the "), *(_cell(result["metrics"], name, form) for name, _, form in present)]
+                [
+                    result["label"].removeprefix("the "),
+                    *(_cell(result["metrics"], name, form) for name, _, form in present),
+                ]
                 for result in scorers.values()
             ],
         )

@@ -83,12 +83,6 @@ def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSet
     horizon = max([*(edges[-1] for edges in buckets.edges.values()), buckets.shared[-1]])
     cutoffs = plan_cutoffs(first=first, now=as_of, horizon_days=horizon, settings=settings.split)
     today = fit_deals(tables=known, cutoff=as_of, first=first, buckets=buckets, inputs=inputs)
-    if not len(today.train.outcome):
-        raise NothingToLearnError(
-            question="deals",
-            found=f"no deal was seen for a whole {horizon:.1f} days before {as_of.isoformat()}",
-            need="Bring a longer history or choose a later as-of.",
-        )
 
     evaluation, calibrator, venn_abers = None, Calibrator(), VennAbers()
     population, y_obs = today.train, None

@@ -6,6 +6,7 @@ import contextlib
 import io
 import math
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ BELOW: Final = "#d55e00"
 WIDE: Final = 400
 NARROW: Final = 340
 _POINTS_PER_INCH: Final = 72
+_LABEL: Final = 18
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def effect_chart(*, name: str, title: str, bins: Sequence[Row], reach: float) ->
 
     ``reach`` is the largest effect among the charts that are to be compared.
     """
-    row, head = 26, 26
+    labels = [_two_lines(inert(each["label"], longest=60)) for each in bins]
+    row, head = 34 if any("\n" in label for label in labels) else 26, 26
     end = 1.12 * max(reach, 0.001)
     with _drawing(NARROW, head + row * len(bins) + 24) as figure:
         axes = _axes(figure, left=122, right=98, top=head, bottom=24)
@@ -108,12 +111,21 @@ def effect_chart(*, name: str, title: str, bins: Sequence[Row], reach: float) ->
             axes.plot([first, last], [-place - 0.5, -place - 0.5], **guide)
             axes.plot([0, each["effect"]], [-place, -place], color=colour, linewidth=2.2)
             axes.plot(each["effect"], -place, marker="o" if up else "s", color=colour, markersize=7)
-            axes.text(first, -place, inert(each["label"], longest=18), transform=across, ha="left", va="center")
+            axes.text(first, -place, labels[place], transform=across, ha="left", va="center", linespacing=1.1)
             beside = f"{count(each['rows'])} · {percent(each['observed'])}"
             axes.text(last, -place, beside, transform=across, ha="right", va="center", color=MUTED)
         axes.text(0.5, 0.76, TEXTS["axis_effect"], transform=across, ha="center", color=MUTED)
         axes.text(last, 0.76, TEXTS["axis_rows"], transform=across, ha="right", color=MUTED)
         return _svg(figure, name=name, title=title)
+
+
+def _two_lines(label: str) -> str:
+    """Break a label that is too long for its place; what does not fit on two lines is cut."""
+    lines = textwrap.wrap(label, _LABEL)
+    if len(lines) < 2:
+        return "".join(lines)
+    rest = " ".join(lines[1:])
+    return f"{lines[0]}\n{rest if len(rest) <= _LABEL else rest[: _LABEL - 1].rstrip() + '…'}"
 
 
 def gains_chart(*, name: str, title: str, gains: Sequence[Gains]) -> str:

@@ -7,7 +7,6 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from features.errors import LeadScoringError
-from serving import charts, report_numbers
+from serving import charts, report_groups, report_numbers, report_pictures
 from serving import report_sentences as sentences
 from serving import report_words as words
 from serving.contract import contract_of, read_reasons
@@ -27,18 +26,15 @@ Row = Mapping[str, Any]
 MOST_BYTES: Final = 1_000_000
 TOP_ROWS: Final = 10
 REASONS_EACH_WAY: Final = 3
-TOP_FEATURES: Final = 6
-_MOST_BINS: Final = 12
-_MOST_STAGES: Final = 40
 _MOST_LINES: Final = 60
 _SMALLEST_SHOWN: Final = 0.0005
-_BANDS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 _SCORER_OF: Final[Mapping[str, str]] = {
     "model": "model",
     "rules": "point_rules",
     "stage_rate": "stage_observed",
     "base_rate": "base_rate",
 }
+_ORDER: Final = ("model", "point_rules", "stage_observed", "stage_manual", "naive_bayes", "base_rate")
 _PERCENT: Final = re.compile(r"(?<=\d) %")
 _SEVERITIES: Final = ("error", "warning", "info")
 
@@ -53,7 +49,8 @@ class QuestionReport:
 
     ``evaluation`` is the Evaluation JSON; its ``scorers`` may be empty if no test was possible. ``drivers`` are
     families by size: family, words, mean_abs_effect and features (feature, words, mean_abs_effect and bins of label,
-    rows, effect, observed). ``scores`` are the published rows. Effects are differences of probability.
+    rows, effect, observed). ``scores`` are the published rows. Effects are differences of probability. If the
+    percentages of what is published failed their test they are not ``calibrated``: the rows then hold at most an order.
     """
 
     question: Literal["contacts", "deals"]
@@ -65,6 +62,7 @@ class QuestionReport:
     stages: Sequence[Row] = ()
     left_out: Sequence[Row] = ()
     support_note: str = ""
+    calibrated: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,17 +94,25 @@ class _View:
     """One question as the template reads it: the input, and what was worked out from it."""
 
     given: QuestionReport
-    scorers: Row
+    rank_only: bool
+    passed: bool
+    one_rate: bool
+    headline: str
+    meaning: str
+    scorers: Mapping[str, Row]
     lead: str
     lead_label: str
     verdict: Row
     evidence: tuple[str, ...]
-    scored: int
-    not_scored: Mapping[str, int]
+    counted: int
+    not_counted: Mapping[str, int]
     base_rate: float | None
     top: tuple[_TopRow, ...]
     groups: Mapping[str, tuple[Row, ...]]
     value: str
+    families: tuple[Row, ...]
+    other_families: tuple[Row, ...]
+    left_out: tuple[Row, ...]
     pictures: Mapping[str, Markup]
     features: tuple[tuple[Row, Markup], ...]
 
@@ -114,6 +120,11 @@ class _View:
     def question(self) -> str:
         """The question's word."""
         return self.given.question
+
+    @property
+    def differences(self) -> Mapping[str, Row]:
+        """The model against each alternative, in the order of the scorers."""
+        return _in_order(self.given.evaluation.get("differences") or {})
 
     @property
     def lead_scorer(self) -> Row | None:
@@ -141,7 +152,7 @@ def render_report(report: ReportInput) -> str:
         findings=sorted(report.findings, key=lambda each: (_SEVERITIES.index(each["severity"]), -each["count"])),
         age_days=(report.scored_at - report.as_of) / pd.Timedelta(days=1),
         most_lines=_MOST_LINES,
-        most_stages=_MOST_STAGES,
+        most_stages=report_pictures.MOST_STAGES,
         stretched=charts.is_stretched,
         t=words.TEXTS,
         w=words,
@@ -184,33 +195,70 @@ def _shown(value: Any) -> Any:
 
 def _view(given: QuestionReport) -> _View:
     contract = contract_of(given.question)
-    scorers: Row = given.evaluation.get("scorers") or {}
+    scorers = _in_order(given.evaluation.get("scorers") or {})
     lead = _SCORER_OF.get(given.published, "model")
     if lead not in scorers and "model" in scorers:
         lead = "model"
     label = sentences.spoken(lead, scorers[lead]["label"]) if lead in scorers else ""
-    known = given.scores[given.scores[contract.probability].notna()]
-    missing = given.scores.loc[given.scores[contract.probability].isna(), "not_scored"].fillna("").astype(str)
+    rank_only = not given.calibrated and given.published != "none"
+    one_rate = given.published == "base_rate"
+    tested, ordered = bool(scorers), rank_only and _has_order(given)
+    counts = given.scores["tier" if ordered else contract.probability].notna()
+    known, missing = given.scores[counts], given.scores.loc[~counts, "not_scored"].fillna("").astype(str)
     verdict: Row = given.evaluation.get("verdict") or {}
+    families, others = report_pictures.split_families(given.drivers)
+    if rank_only:
+        headline = sentences.rank_only_headline(given.question, given.published, ordered=ordered)
+        meaning = sentences.rank_only_meaning(given.question, given.published, ordered=ordered)
+    else:
+        headline = sentences.headline(given.question, given.published, tested=tested)
+        meaning = sentences.what_it_means(given.published, tested=tested)
     return _View(
         given=given,
+        rank_only=rank_only,
+        passed=given.calibrated and lead == _SCORER_OF.get(given.published),
+        one_rate=one_rate,
+        headline=headline,
+        meaning=meaning,
         scorers=scorers,
         lead=lead,
         lead_label=label,
         verdict=verdict,
         evidence=_evidence(given, scorers=scorers, lead=lead, label=label, verdict=verdict),
-        scored=len(known),
-        not_scored={str(reason): int(rows) for reason, rows in missing.value_counts(sort=True).items()},
-        base_rate=_number(known["base_rate"].mean()) if len(known) else None,
-        top=_top(known, contract.id_column, contract.probability),
-        groups=_contact_groups(known) if given.question == "contacts" else _deal_groups(known),
+        counted=len(known),
+        not_counted={str(reason): int(rows) for reason, rows in missing.value_counts(sort=True).items()},
+        base_rate=None if rank_only or known.empty else report_groups.known_number(known["base_rate"].mean()),
+        top=() if rank_only or one_rate else _top(known, contract.id_column, contract.probability),
+        groups=report_groups.contact_groups(known if _has_order(given) else known.iloc[:0])
+        if given.question == "contacts"
+        else report_groups.deal_groups(known),
         value=_value(known) if given.question == "deals" and len(known) else "",
-        pictures=_pictures(given, scorers=scorers, lead=lead),
-        features=tuple(_feature_pictures(given)),
+        families=families,
+        other_families=others,
+        left_out=report_groups.left_out_lines(given.left_out),
+        pictures=report_pictures.question_pictures(
+            question=given.question, families=families, scorers=scorers, lead=lead, stages=given.stages
+        ),
+        features=tuple(report_pictures.feature_pictures(question=given.question, drivers=given.drivers)),
     )
 
 
-def _evidence(given: QuestionReport, *, scorers: Row, lead: str, label: str, verdict: Row) -> tuple[str, ...]:
+def _in_order(scorers: Row) -> Mapping[str, Row]:
+    """Put the model first, then what could be published instead, then the yardsticks."""
+    known = [name for name in _ORDER if name in scorers]
+    return {name: scorers[name] for name in (*known, *(name for name in scorers if name not in known))}
+
+
+def _has_order(given: QuestionReport) -> bool:
+    """Say whether the tiers rank anybody: deals have none, and one rate for all ranks only where there are points."""
+    if given.question != "contacts" or not given.scores["tier"].notna().any():
+        return False
+    return given.published != "base_rate" or bool(given.scores["points"].notna().any())
+
+
+def _evidence(
+    given: QuestionReport, *, scorers: Mapping[str, Row], lead: str, label: str, verdict: Row
+) -> tuple[str, ...]:
     evaluation = given.evaluation
     told = []
     if not scorers:
@@ -223,6 +271,7 @@ def _evidence(given: QuestionReport, *, scorers: Row, lead: str, label: str, ver
                 model=scorers["model"]["metrics"]["log_loss"]["value"],
                 baseline=scorers[best]["metrics"]["log_loss"]["value"],
                 name=sentences.spoken(best, scorers[best]["label"]),
+                yardstick=best not in _SCORER_OF.values(),
                 rows=evaluation["rows"],
                 objects=evaluation["objects"],
                 noun=words.NOUNS[given.question][1],
@@ -238,7 +287,7 @@ def _evidence(given: QuestionReport, *, scorers: Row, lead: str, label: str, ver
     return (*told, *([given.support_note] if given.support_note else []))
 
 
-def _best_baseline(scorers: Row) -> str | None:
+def _best_baseline(scorers: Mapping[str, Row]) -> str | None:
     losses = {
         name: scorer["metrics"]["log_loss"]["value"]
         for name, scorer in scorers.items()
@@ -258,54 +307,13 @@ def _top(known: pd.DataFrame, id_column: str, probability: str) -> tuple[_TopRow
             _TopRow(
                 id=str(row[id_column]),
                 probability=float(row[probability]),
-                low=_number(row[low]),
-                high=_number(row[high]),
+                low=report_groups.known_number(row[low]),
+                high=report_groups.known_number(row[high]),
                 up=tuple([each for each in told if each["effect"] > 0][:REASONS_EACH_WAY]),
                 down=tuple([each for each in told if each["effect"] < 0][:REASONS_EACH_WAY]),
             )
         )
     return tuple(rows)
-
-
-def _contact_groups(known: pd.DataFrame) -> Mapping[str, tuple[Row, ...]]:
-    """Count the scored contacts by tier and by agreement with the points."""
-
-    def group(column: str, names: Mapping[str, str]) -> tuple[Row, ...]:
-        parts = [(name, known.loc[known[column] == value, "close_likelihood"]) for value, name in names.items()]
-        return tuple(
-            {
-                "name": name,
-                "rows": len(part),
-                "mean": _number(part.mean()),
-                "low": _number(part.min()),
-                "high": _number(part.max()),
-                "wins": float(part.sum()),
-            }
-            for name, part in parts
-            if known[column].notna().any()
-        )
-
-    return {"tiers": group("tier", words.TIERS), "agreement": group("agreement", words.AGREEMENTS)}
-
-
-def _deal_groups(known: pd.DataFrame) -> Mapping[str, tuple[Row, ...]]:
-    """Count the scored deals in bands of probability, with what they are worth."""
-    bands = []
-    for low, high in reversed(list(pairwise(_BANDS))):
-        inside = known["win_probability"].ge(low) & (known["win_probability"].lt(high) | (high == 1.0))
-        part = known[inside]
-        bands.append(
-            {
-                "low": low,
-                "high": high,
-                "rows": len(part),
-                "wins": float(part["win_probability"].sum()),
-                "amount": _number(part["amount"].sum(min_count=1)),
-                "expected": _number(part["expected_value"].sum(min_count=1)),
-                "stalled": int(part["stalled"].fillna(False).astype(bool).sum()),
-            }
-        )
-    return {"bands": tuple(bands) if len(known) else ()}
 
 
 def _value(known: pd.DataFrame) -> str:
@@ -315,72 +323,3 @@ def _value(known: pd.DataFrame) -> str:
         float(known["expected_value"].sum()),
         int(known["amount"].notna().sum()),
     )
-
-
-def _number(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)
-
-
-def _pictures(given: QuestionReport, *, scorers: Row, lead: str) -> Mapping[str, Markup]:
-    """Draw what there is data for; a picture that is not in the result is replaced by a sentence."""
-    name, many = given.question, words.NAMES[given.question]
-    pictures = {}
-    if given.drivers:
-        pictures["families"] = charts.family_chart(
-            name=f"{name}-families",
-            title=f"{words.TEXTS['drives']}: {many}",
-            words=[str(each["words"]) for each in given.drivers[:_MOST_BINS]],
-            sizes=[float(each["mean_abs_effect"]) for each in given.drivers[:_MOST_BINS]],
-        )
-    lines = [
-        charts.Gains(scorer=scorer, label=str(part["label"]), points=part["gains"])
-        for scorer, part in scorers.items()
-        if scorer != "base_rate" and any(report_numbers.finite(point["captured"]) for point in part["gains"])
-    ]
-    if lines:
-        pictures["gains"] = charts.gains_chart(
-            name=f"{name}-gains", title=f"{words.TEXTS['gains']}: {many}", gains=lines
-        )
-    if lead in scorers and scorers[lead]["reliability"]:
-        pictures["reliability"] = charts.reliability_chart(
-            name=f"{name}-reliability",
-            title=f"{words.TEXTS['reliability']}: {many}",
-            bins=scorers[lead]["reliability"],
-            scorer=lead,
-        )
-    if given.stages:
-        pictures["stages"] = charts.stage_chart(
-            name=f"{name}-stages", title=words.TEXTS["stages"], stages=given.stages[:_MOST_STAGES]
-        )
-    return {key: Markup(svg) for key, svg in pictures.items()}  # noqa: S704 - matplotlib escaped every text in it
-
-
-def _feature_pictures(given: QuestionReport) -> list[tuple[Row, Markup]]:
-    features = [
-        {**feature, "bins": _largest_bins(feature["bins"])}
-        for family in given.drivers
-        for feature in family["features"]
-        if feature["bins"]
-    ]
-    features = sorted(features, key=lambda each: -each["mean_abs_effect"])[:TOP_FEATURES]
-    reach = max((abs(each["effect"]) for feature in features for each in feature["bins"]), default=0.0)
-    return [
-        (
-            feature,
-            Markup(  # noqa: S704 - matplotlib escaped every text in it
-                charts.effect_chart(
-                    name=f"{given.question}-feature-{place}",
-                    title=str(feature["words"]),
-                    bins=feature["bins"],
-                    reach=reach,
-                )
-            ),
-        )
-        for place, feature in enumerate(features, start=1)
-    ]
-
-
-def _largest_bins(bins: Sequence[Row]) -> list[Row]:
-    """Keep the bins with most rows, in the order they were given."""
-    fewest = sorted((each["rows"] for each in bins), reverse=True)[:_MOST_BINS][-1]
-    return [each for each in bins if each["rows"] >= fewest][:_MOST_BINS]

@@ -22,6 +22,10 @@ _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+_HYPHEN: Final = re.compile(r"(?<![\w\-.,/])-(?=\d)")
+_BARE_PERCENT: Final = re.compile(r"(?<=\d)%")
+_RANGE_OF_NUMBERS: Final = re.compile(r"-?[\d,.]+%?( to -?[\d,.]+%?)?")
+_NO_DECIMALS: Final = re.compile(r"(?<=\d)\.0+(?!\d)")
 
 
 def inert(text: object, *, longest: int = LONGEST_TEXT) -> str:
@@ -33,6 +37,37 @@ def inert(text: object, *, longest: int = LONGEST_TEXT) -> str:
     shown = str(text)[: 4 * longest]
     shown = _E_MAIL.sub("[address removed]", _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", shown))
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def typeset(text: str) -> str:
+    """Write the numbers in a text from elsewhere as this report writes its own.
+
+    >>> typeset("days until the close date: -22, 60% there").replace("\\xa0", " ")
+    'days until the close date: −22, 60 % there'
+    """
+    return _BARE_PERCENT.sub(f"{_NBSP}%", _HYPHEN.sub(_MINUS, text))
+
+
+def bin_label(label: str) -> str:
+    """Write the values of a bin without decimals that say nothing.
+
+    >>> bin_label("1.00 to 2.50"), bin_label("0.00 to 0.00"), bin_label("plan 2.00")
+    ('1 to 2.50', '0', 'plan 2.00')
+    """
+    if not _RANGE_OF_NUMBERS.fullmatch(label):
+        return label
+    first, _, last = _NO_DECIMALS.sub("", label).partition(" to ")
+    return typeset(first if first == last or not last else f"{first} to {last}")
+
+
+def as_sentence(text: str) -> str:
+    """Give a text from elsewhere a capital letter and a full stop.
+
+    >>> as_sentence("it beats the rules (log loss -0.1)")
+    'It beats the rules (log loss −0.1).'
+    """
+    written = typeset(text.strip())
+    return f"{written[:1].upper()}{written[1:]}{'' if written.endswith(('.', '!', '?', '…')) or not written else '.'}"
 
 
 def finite(value: object) -> bool:
@@ -98,7 +133,8 @@ def number_range(low: float | None, high: float | None, digits: int = 3) -> str:
     """
     if low is None or not finite(low) or not finite(high):
         return NOT_AVAILABLE
-    return f"{number(low, digits)}{' to ' if low < 0 else _DASH}{number(high, digits)}"
+    first, last = number(low, digits), number(high, digits)
+    return first if first == last else f"{first}{' to ' if low < 0 else _DASH}{last}"
 
 
 def points(value: float | None, *, signed: bool = True) -> str:

@@ -45,6 +45,36 @@ def what_it_means(published: str, *, tested: bool) -> str:
     }[published]
 
 
+def rank_only_headline(question: str, published: str, *, ordered: bool) -> str:
+    """Answer "can I use it today?" where the percentages failed their test."""
+    many = NOUNS[question][1]
+    if not ordered:
+        return f"Use no percentage for {many} today: none is published."
+    if published == "model":
+        return f"Use the model’s order for {many}, not its percentages."
+    return f"Use the order of your point rules for {many}, not their percentages."
+
+
+def rank_only_meaning(question: str, published: str, *, ordered: bool) -> str:
+    """Say what was good enough to publish, and what was not."""
+    many = NOUNS[question][1]
+    found = {
+        "model": "The model beat every alternative it was tested against, but its percentages failed their test.",
+        "base_rate": "Nothing beat one average for all, and even that percentage failed its test.",
+    }.get(published, "The best that could be published is the old way, but its percentages failed their test.")
+    if ordered:
+        return f"{found} So this batch puts {many} into tiers, from very high to low, and gives no probability."
+    return f"{found} A wrong percentage is worse than none, so this batch gives none."
+
+
+def percentages_failed(label: str) -> str:
+    """Answer "does 30 % mean 30 %?" where it does not."""
+    return (
+        f"No. The percentages of {label} failed this test, so none is published. The picture shows how far what was "
+        "said and what came lie apart."
+    )
+
+
 def no_test(row: Row, question: str) -> str:
     """Say that nothing could be tested, and what there was."""
     positives: Any = row.get("positive_objects")
@@ -57,22 +87,43 @@ def spoken(scorer: str, label: object) -> str:
     return SPOKEN.get(scorer) or inert(label, longest=60)
 
 
-def compared(difference: Row, *, model: float, baseline: float, name: str, rows: int, objects: int, noun: str) -> str:
-    """Compare the model's log loss with that of the best alternative, ``name``, on the same rows."""
+def titled(scorer: str, label: object) -> str:
+    """Name a scorer at the head of a column."""
+    name = spoken(scorer, label).removeprefix("the ")
+    return f"{name[:1].upper()}{name[1:]}"
+
+
+def compared(
+    difference: Row,
+    *,
+    model: float,
+    baseline: float,
+    name: str,
+    yardstick: bool,
+    rows: int,
+    objects: int,
+    noun: str,
+) -> str:
+    """Compare the model's log loss with the lowest of all others, that of ``name``, on the same rows.
+
+    A ``yardstick`` is only compared with; it is never published itself.
+    """
     value, low, high = difference.get("value"), difference.get("low"), difference.get("high")
+    best = f"{name}, the best of everything it was compared with"
+    best = f"{best} (a yardstick that is never published itself)" if yardstick else best
     if value is None or low is None or high is None or not (finite(value) and finite(low) and finite(high)):
-        return f"The model could not be compared with the best alternative, {name}."
+        return f"The model could not be compared with {best}."
     on = f"On {count(rows)} later snapshots of {count(objects)} {noun}, the error (log loss) of the model"
     figures = f"{number(model, 4)} against {number(baseline, 4)}"
     if low <= 0.0 <= high:
         return (
-            f"{on} and of the best alternative, {name}, cannot be told apart: {figures}, and the 95 % interval of the "
-            f"difference ({number(low, 4)} to {number(high, 4)}) includes zero."
+            f"{on} cannot be told apart from that of {best}: {figures}, and the 95 % interval of the difference "
+            f"({number(low, 4)} to {number(high, 4)}) includes zero."
         )
     word, ends = ("lower", (-high, -low)) if high < 0.0 else ("higher", (low, high))
     return (
-        f"{on} was {percent(abs(value) / baseline)} {word} than that of the best alternative, {name}: {figures}; the "
-        f"difference lies between {number(ends[0], 4)} and {number(ends[1], 4)} (95 % interval)."
+        f"{on} was {percent(abs(value) / baseline)} {word} than that of {best}: {figures}; the difference lies "
+        f"between {number(ends[0], 4)} and {number(ends[1], 4)} (95 % interval)."
     )
 
 
@@ -97,20 +148,23 @@ def predicted_and_observed(estimate: Row | None, *, label: str) -> str:
     return f"For every 100 wins that came, {label} had predicted {count(100 * estimate['value'])}{ends}."
 
 
-def scored(total: int, missing: Mapping[str, int], question: str) -> str:
-    """Count what was scored and what was not, with the reasons."""
+def counted(total: int, missing: Mapping[str, int], question: str, *, rank_only: bool) -> str:
+    """Count what got a score (or, without percentages, a tier) and what did not, with the reasons."""
     one, many = NOUNS[question]
     left = sum(missing.values())
     if not total:
         return f"There were no {many} to score."
-    given = f"{count(total - left)} of {plural(total, one, many)} got a score."
+    what, without = ("a tier", "Not ranked") if rank_only else ("a score", "Not scored")
+    given = f"{count(total - left)} of {plural(total, one, many)} got {what}."
     why = ", ".join(f"{count(rows)} ({inert(reason, longest=120)})" for reason, rows in missing.items())
-    return f"{given} Not scored: {why}." if left else f"{given} None was left out."
+    return f"{given} {without}: {why}." if left else f"{given} None was left out."
 
 
 def age(days: float) -> str:
     """Say how old the data was when it was scored."""
-    return "right up to the scoring" if days <= 0 else f"{span(days)} before the scoring"
+    if days <= 0:
+        return "right up to the scoring"
+    return f"{count(days / 365.25)} years before the scoring" if days >= 730 else f"{span(days)} before the scoring"
 
 
 def disagreement(published: str, recommended: str) -> str:
@@ -121,18 +175,28 @@ def disagreement(published: str, recommended: str) -> str:
     )
 
 
-def family_sentence(drivers: Sequence[Row], question: str) -> str:
-    """Name the families that move probabilities most."""
-    first = drivers[0]
+def family_sentence(shown: Sequence[Row], others: Sequence[Row], question: str) -> str:
+    """Name the families that move probabilities most, and bound what the ones not shown do."""
+    first = shown[0]
     rest = " and ".join(
-        f"“{inert(each['words'], longest=80)}” ({points(each['mean_abs_effect'], signed=False)})"
-        for each in drivers[1:3]
+        f"“{inert(each['words'], longest=80)}” ({points(each['mean_abs_effect'], signed=False)})" for each in shown[1:3]
     )
     tail = f", followed by {rest}" if rest else ""
     return (
         f"Here “{inert(first['words'], longest=80)}” matters most: it moves a {NOUNS[question][0]}’s probability by "
-        f"{points(first['mean_abs_effect'], signed=False)} on average, up or down{tail}."
+        f"{points(first['mean_abs_effect'], signed=False)} on average, up or down{tail}.{_the_others(others)}"
     )
+
+
+def _the_others(others: Sequence[Row]) -> str:
+    if not others:
+        return ""
+    most = max(float(each["mean_abs_effect"]) for each in others)
+    bound = next((step for step in (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1) if most < step), 1.0)
+    named = ", ".join(f"“{inert(each['words'], longest=80)}”" for each in others[:3])
+    who = f"Not drawn: {named}" if len(others) <= 3 else f"Not drawn: {count(len(others))} further groups"
+    move, each = ("moves", "") if len(others) == 1 else ("move", " each")
+    return f" {who}, which {move} it by less than {points(bound, signed=False)}{each}."
 
 
 def feature_sentence(bins: Sequence[Row]) -> str:
@@ -172,11 +236,13 @@ def reliability_sentence(bins: Sequence[Row]) -> str:
     )
 
 
-def null_sentence(name: str, value: float | None, band: float | None) -> str:
-    """Set a calibration error beside what chance alone makes of it."""
+def null_sentence(name: str, value: float | None, band: float | None, *, passed: bool = False) -> str:
+    """Set a calibration error beside what chance alone makes of it, and say if it ``passed`` the test all the same."""
     if not (finite(value) and finite(band)) or value is None or band is None:
         return f"{name} is not available: it needs both won and not won in the test."
     verdict = "within what chance explains" if value <= band else "more than chance explains"
+    if passed and value > band:
+        verdict = f"{verdict}, yet within the small margin that the test allows on top"
     return (
         f"{name}: {points(value, signed=False)}. Perfectly right probabilities would show up to "
         f"{points(band, signed=False)} by chance (in 95 of 100 cases), so this is {verdict}."
@@ -204,8 +270,10 @@ def value_sentence(deals: int, amount: float, expected: float, named: int) -> st
     """Weigh the open amounts by their probabilities."""
     if not named:
         return "None of the scored deals names an amount, so there is no expected value."
+    names = "names" if named == 1 else "name"
     without = f" {plural(deals - named, 'deal names', 'deals name')} no amount." if deals > named else ""
     return (
-        f"The {count(deals)} scored deals are worth {count(amount)} if all were won; weighed by probability they are "
-        f"worth {count(expected)}, in the currency that the CRM states.{without}"
+        f"The {plural(named, 'scored deal', 'scored deals')} that {names} an amount would bring {count(amount)} if all "
+        f"were won; weighed by probability, {count(expected)}.{without} Amounts are added up as the CRM states them: "
+        "where deals are in several currencies, nothing was converted, so compare such sums with care."
     )

@@ -23,11 +23,18 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "use_why": "Why",
         "tile_scored": "scored",
         "tile_not_scored": "not scored",
+        "tile_ranked": "ranked",
+        "tile_not_ranked": "not ranked",
         "tile_base": "average probability to win",
-        "tile_version": "model version",
         "what": "What was scored",
         "what_none": "None of these has a score, so there is no list to show.",
+        "what_one_rate": "All have the same probability, so there is no list of the most likely ones.",
+        "what_no_percentages": "No probability is published, as the percentages failed their test.",
         "tiers": "Scored contacts by tier (equal quarters of the list)",
+        "ranked_tiers": "Ranked contacts by tier (equal quarters of the list)",
+        "ranked_share": "Share of the ranked",
+        "ranked_read": "Work the tiers from the top. Within a tier this batch gives no order, and no reasons for each "
+        "contact, as those are told in percentages.",
         "tier": "Tier",
         "contacts": "Contacts",
         "deals": "Deals",
@@ -48,12 +55,17 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "how_sure": "how sure",
         "speaks_for": "Speaks for it",
         "speaks_against": "Speaks against it",
-        "pp": "pp: percentage points above or below the average of all.",
+        "pp": "pp: percentage points above or below the average of all. The small range below a probability says how "
+        "sure it is: its ends are what past outcomes near it would make of it with one more case lost, or one more won "
+        "(a Venn-Abers range, not a 95 % interval).",
         "drives": "What drives winning",
         "drives_note": "These are associations seen in the past, not advice: they say what winners had in common, not "
         "what would happen if you did more of it.",
         "drives_none": "No drivers are shown, as no learned model was explained for this question.",
         "drives_unpublished": "They explain the model that was tested; what is published comes from {published}.",
+        "drives_scale": "The percentages failed their test, so the percentage points here are the model’s own scale: "
+        "they compare these facts with each other and do not say how many more are won.",
+        "drives_little": "No group of facts moves a probability by even 0.01 percentage points.",
         "families_read": "How to read it: the longer the bar, the more this group of facts moves the probability of a "
         "typical case, up or down.",
         "features": "The most important facts, one by one",
@@ -110,6 +122,8 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "column": "Column",
         "reason": "Reason",
         "whole_table": "whole table",
+        "whole_tables": "whole tables",
+        "and_more": "and {more} more",
         "findings": "What the check of the data found",
         "findings_none": "The check of the data found nothing.",
         "findings_table": "Findings, worst first",
@@ -133,6 +147,7 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "test_positive_objects": "Objects with a win",
         "base_rate": "Base rate of the test",
         "published": "Published",
+        "order_only": "{published} (no percentages)",
         "version": "Model version",
         "note": "Note",
         "intervals": "Intervals are 95 % percentile bootstrap over contacts or deals, not over rows. Windows are half "

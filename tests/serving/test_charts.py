@@ -196,3 +196,16 @@ def test_matplotlib_is_loaded_only_to_draw() -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert run.stdout.strip() == "False"
+
+
+def test_a_long_label_takes_two_lines_before_it_is_cut() -> None:
+    bins = [
+        {"label": "machines: Budget approval", "rows": 5, "effect": 0.1, "observed": 0.5},
+        {"label": "machines: a stage with a name that never ends", "rows": 5, "effect": -0.1, "observed": 0.1},
+    ]
+
+    drawn = texts(effect_chart(name="f", title="stage", bins=bins, reach=0.1))
+
+    assert [text for text in drawn if text in ("machines: Budget", "approval")] == ["machines: Budget", "approval"]
+    assert "machines: a stage" in drawn
+    assert [text for text in drawn if text.endswith("…")] == ["with a name that…"]

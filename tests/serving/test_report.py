@@ -413,7 +413,7 @@ def test_the_verdict_names_the_evidence_and_what_was_scored(page: str) -> None:
     assert "Yes: use the model’s probabilities for deals." in verdict
     assert re.search(
         r"On 4,200 later snapshots of 1,400 contacts, the error \(log loss\) of the model was 14 % lower than that of "
-        r"the best alternative, the point rules: 0\.18\d\d against 0\.21\d\d; "
+        r"the point rules, the best of everything it was compared with: 0\.18\d\d against 0\.21\d\d; "
         r"the difference lies between 0\.0\d{3} and 0\.0\d{3} \(95 % interval\)\.",
         verdict,
     )
@@ -519,8 +519,11 @@ def test_deals_are_weighed_by_their_probabilities() -> None:
 
     told = part(render_report(make_report(make_question("deals", scores=rows))), "what").replace("\xa0", " ")
 
-    assert "The 3 scored deals are worth 1,400 if all were won; weighed by probability they are worth 800" in told
+    assert (
+        "The 2 scored deals that name an amount would bring 1,400 if all were won; weighed by probability, 800." in told
+    )
     assert "1 deal names no amount." in told
+    assert "where deals are in several currencies, nothing was converted" in told
     assert "75–100 % 1 1.0 – – 0" in told
     assert "50–75 % 2 1.1 1,400 800 1" in told
 
@@ -531,7 +534,9 @@ def test_the_list_shows_at_most_ten_rows_and_three_reasons_each_way() -> None:
     table = re.findall(r"<caption>The ten contacts.*?</table>", page, flags=re.DOTALL)[0]
     rows = re.findall(r"<tr>.*?</tr>", table, flags=re.DOTALL)[1:]
     assert [re.findall(r"<bdi>(.*?)</bdi>", row) for row in rows] == [[f"{104200 + place}"] for place in range(10)]
-    lists = [cell.count("<li>") for row in rows for cell in re.findall(r'<td class="text why">.*?</td>', row)]
+    lists = [
+        cell.count("<li>") for row in rows for cell in re.findall(r'<td class="text why" data-label=.*?</td>', row)
+    ]
     assert max(lists) == 3
     assert min(lists) >= 1
 
@@ -639,3 +644,164 @@ def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(ReportError, match="must be able to write to"):
         write_report("", tmp_path / "absent" / "report.html")
+
+
+def rank_only_rows() -> pd.DataFrame:
+    """Eight ranked contacts, two in each tier, and one customer; no probability for anybody."""
+    keep = ("object_type", "as_of", "contact_id", "tier", "agreement", "points")
+    left = dict.fromkeys(name for name in make_contact() if name not in keep)
+    why = "rank only: the probabilities failed their calibration test"
+    rows = [
+        make_contact(f"c{place}", as_of=AS_OF, tier=tier, agreement=agreement) | left | {"not_scored": why}
+        for place, (tier, agreement) in enumerate(
+            pair
+            for tier, agreement in zip(
+                ("very_high", "high", "medium", "low"), ("both_high", "model_only", "both_low", "both_low"), strict=True
+            )
+            for pair in [(tier, agreement)] * 2
+        )
+    ]
+    rows.append(make_contact("c8", as_of=AS_OF) | left | {"tier": None, "agreement": None, "points": None})
+    return pd.DataFrame([*rows[:-1], rows[-1] | {"not_scored": "already a customer"}])
+
+
+def rank_only_question(question: str = "contacts", **changed: Any) -> QuestionReport:
+    evaluation = make_evaluation(question)
+    evaluation["verdict"]["reasons"] = [
+        "it beats the point rules, the best that could be published instead",
+        "its order may be used, its percentages may not: it predicted 1.40 times the wins that came",
+    ]
+    given: dict[str, Any] = {"evaluation": evaluation, "scores": rank_only_rows(), "calibrated": False}
+    return make_question(question, **(given | changed))
+
+
+def test_a_model_whose_percentages_failed_is_used_for_its_order_only() -> None:
+    check_rows("contacts", rank_only_rows())
+
+    page = render_report(make_report(rank_only_question()))
+
+    verdict = part(page, "use")
+    assert "Use the model’s order for contacts, not its percentages." in verdict
+    assert "Yes: use the model’s probabilities" not in verdict
+    assert "Its order may be used, its percentages may not: it predicted 1.40 times the wins that came." in verdict
+    assert "8 contacts ranked 1 contacts not ranked" in " ".join(
+        " ".join(reversed(re.findall(r"<d[td]>(.*?)</d[td]>", tile)))
+        for tile in re.findall(r"<div><dt>contacts .*?</div>", page)
+    )
+    assert "8 of 9 contacts got a tier. Not ranked: 1 (already a customer)." in verdict
+    assert "average probability" not in verdict
+
+
+def test_without_percentages_what_was_scored_shows_tiers_with_counts_and_no_probability() -> None:
+    told = part(render_report(make_report(rank_only_question())), "what").replace("\xa0", " ")
+
+    assert "Tier Contacts Share of the ranked Very high 2 25 % High 2 25 % Medium 2 25 % Low 2 25 %" in told
+    assert "Model and points both high 2 25 % Only the model high 2 25 % Only the points high 0 0 %" in told
+    assert "robability" not in told
+    assert "Expected wins" not in told
+    assert "Work the tiers from the top." in told
+
+
+def test_without_percentages_reliability_says_no_and_drivers_name_their_own_scale() -> None:
+    page = render_report(make_report(rank_only_question()))
+
+    assert "No. The percentages of the model failed this test, so none is published." in part(page, "reliability")
+    assert re.search(r'<svg[^>]*aria-labelledby="contacts-reliability-title"', page)
+    assert "the percentage points here are the model’s own scale" in part(page, "drives")
+    assert "the model (no percentages)" in part(page, "annex")
+
+
+def test_with_percentages_nothing_speaks_of_a_failed_test(page: str) -> None:
+    told = Reader(page).words
+
+    assert "failed" not in told
+    assert "own scale" not in told
+    assert "no percentages" not in told
+
+
+def test_the_order_of_the_points_may_be_published_without_percentages() -> None:
+    by_points = render_report(make_report(rank_only_question(published="rules")))
+    nobody_ranked = render_report(
+        make_report(rank_only_question(published="base_rate", scores=rank_only_rows().assign(points=None)))
+    )
+
+    assert "Use the order of your point rules for contacts, not their percentages." in part(by_points, "use")
+    assert "Use no percentage for contacts today: none is published." in part(nobody_ranked, "use")
+    assert "0 of 9 contacts got a tier." in part(nobody_ranked, "use")
+    assert "Very high" not in part(nobody_ranked, "what")
+
+
+def test_deals_have_no_tiers_so_without_percentages_nothing_is_published() -> None:
+    rows = pd.DataFrame([unscored_deal("x", as_of=AS_OF, not_scored="rank only: the test failed")])
+
+    page = render_report(make_report(rank_only_question("deals", scores=rows)))
+
+    assert "Use no percentage for deals today: none is published." in part(page, "use")
+    assert "Not ranked: 1 (rank only: the test failed)." in part(page, "use")
+    assert "No probability is published, as the percentages failed their test." in part(page, "what")
+
+
+def test_one_rate_for_all_makes_no_list_of_the_most_likely() -> None:
+    rows = pd.DataFrame([make_contact("1", close_likelihood=0.05, points=None), make_contact("2", points=None)])
+
+    told = part(render_report(make_report(make_question("contacts", scores=rows, published="base_rate"))), "what")
+
+    assert "All have the same probability" in told
+    assert "Very high" not in told
+    assert "The ten contacts" not in told
+
+
+def test_the_model_version_stands_in_the_annex_only(page: str) -> None:
+    assert "contacts-7" in part(page, "annex")
+    assert "contacts-7" not in part(page, "use")
+
+
+def test_the_range_beside_a_probability_is_told_as_how_sure_and_not_as_a_95_percent_interval(page: str) -> None:
+    told = part(page, "what").replace("\xa0", " ")
+
+    assert "Probability how sure" in told
+    assert "a Venn-Abers range, not a 95 % interval" in told
+    assert told.count("95 %") == told.count("not a 95 % interval")
+
+
+def test_families_that_move_next_to_nothing_are_named_but_not_drawn() -> None:
+    drivers = [
+        {"family": "profile", "words": "who they are", "mean_abs_effect": 0.12, "features": []},
+        {"family": "past", "words": "what came before", "mean_abs_effect": 0.06, "features": []},
+        {"family": "stage", "words": "the open deal", "mean_abs_effect": 0.0, "features": []},
+    ]
+
+    page = render_report(make_report(make_question("contacts", drivers=drivers)))
+
+    drawn = re.findall(r'<svg[^>]*aria-labelledby="contacts-families-title".*?</svg>', page, flags=re.DOTALL)[0]
+    assert "what came before" in drawn
+    assert "the open deal" not in drawn
+    assert "0.00" not in part(page, "drives")
+    assert "Not drawn: “the open deal”, which moves it by less than 0.01 pp." in part(page, "drives")
+
+
+def test_a_yardstick_that_is_never_published_is_named_as_one() -> None:
+    evaluation = make_evaluation("deals")
+    evaluation["scorers"]["naive_bayes"]["metrics"]["log_loss"]["value"] = 0.01
+
+    told = part(render_report(make_report(make_question("deals", evaluation=evaluation))), "use")
+
+    assert (
+        "Naive Bayes (as in Odoo), the best of everything it was compared with (a yardstick that is never published "
+        "itself): " in told
+    )
+
+
+def test_what_was_left_out_for_one_reason_stands_on_one_line() -> None:
+    left_out = [
+        {"table": "contacts", "column": "age", "reason": "no history"},
+        {"table": "contacts", "column": "email", "reason": "personal data"},
+        {"table": "contacts", "column": "marital", "reason": "no history"},
+        {"table": "companies", "column": None, "reason": "no such table"},
+        {"table": "owners", "column": None, "reason": "no such table"},
+    ]
+
+    told = part(render_report(make_report(make_question("contacts", left_out=left_out))), "left-out")
+
+    assert "contacts age, marital No history. contacts email Personal data." in told
+    assert "companies, owners whole tables No such table." in told

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from serving.report_numbers import (
+    as_sentence,
+    bin_label,
     count,
     day,
     inert,
@@ -18,6 +20,7 @@ from serving.report_numbers import (
     percent_range,
     points,
     span,
+    typeset,
 )
 
 
@@ -74,3 +77,29 @@ def test_text_from_the_data_is_cleaned_and_cut() -> None:
     assert inert("\u05d0\u05d1 café 中文") == "\u05d0\u05d1 café 中文"
     assert inert("x" * 700) == "x" * 599 + "…"
     assert inert(17) == "17"
+
+
+def test_texts_from_elsewhere_are_written_as_the_reports_own() -> None:
+    assert typeset("log loss -0.1 on 2026-03-01, 60% of a-1") == "log loss −0.1 on 2026-03-01, 60\xa0% of a-1"
+    assert as_sentence("it beats the rules") == "It beats the rules."
+    assert as_sentence("Kept.") == "Kept."
+    assert as_sentence("") == ""
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        ("1.00 to 2.50", "1 to 2.50"),
+        ("0.00 to 0.00", "0"),
+        ("-336 to 2.2", "−336 to 2.2"),
+        ("0% to 20%", "0\xa0% to 20\xa0%"),
+        ("5,023.50", "5,023.50"),
+        ("plan 2.00", "plan 2.00"),
+    ],
+)
+def test_a_bin_is_named_without_decimals_that_say_nothing(label: str, written: str) -> None:
+    assert bin_label(label) == written
+
+
+def test_an_interval_whose_ends_are_written_alike_is_one_number() -> None:
+    assert number_range(0.5, 0.5) == "0.500"

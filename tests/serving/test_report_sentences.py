@@ -11,6 +11,7 @@ from serving.report_sentences import (
     capture_sentence,
     compared,
     compared_in_words,
+    family_sentence,
     feature_sentence,
     headline,
     null_sentence,
@@ -30,21 +31,31 @@ def plain(sentence: str) -> str:
 def compare(value: float, low: float, high: float) -> str:
     difference = {"value": value, "low": low, "high": high}
     return plain(
-        compared(difference, model=0.3, baseline=0.4, name="the rules", rows=4200, objects=1400, noun="contacts")
+        compared(
+            difference,
+            model=0.3,
+            baseline=0.4,
+            name="the rules",
+            yardstick=False,
+            rows=4200,
+            objects=1400,
+            noun="contacts",
+        )
     )
 
 
 def test_a_clear_difference_is_told_with_its_size_and_interval() -> None:
     assert compare(-0.1, -0.15, -0.05) == (
         "On 4,200 later snapshots of 1,400 contacts, the error (log loss) of the model was 25 % lower than that of the "
-        "best alternative, the rules: 0.3000 against 0.4000; the difference lies between 0.0500 and 0.1500 "
-        "(95 % interval)."
+        "rules, the best of everything it was compared with: 0.3000 against 0.4000; the difference lies between 0.0500 "
+        "and 0.1500 (95 % interval)."
     )
     assert "was 25 % higher than" in compare(0.1, 0.05, 0.15)
 
 
 def test_a_difference_that_may_be_chance_is_not_told_as_one() -> None:
-    assert "cannot be told apart: 0.3000 against 0.4000" in compare(-0.01, -0.03, 0.01)
+    assert "cannot be told apart from that of the rules, the best of everything" in compare(-0.01, -0.03, 0.01)
+    assert "it was compared with: 0.3000 against 0.4000" in compare(-0.01, -0.03, 0.01)
     assert "(−0.0300 to 0.0100) includes zero" in compare(-0.01, -0.03, 0.01)
 
 
@@ -98,6 +109,8 @@ def test_a_calibration_error_is_judged_by_its_null_band() -> None:
     assert "so this is within what chance explains" in null_sentence("ECE", 0.012, 0.015)
     assert "so this is more than chance explains" in null_sentence("ECE", 0.02, 0.015)
     assert "not available" in null_sentence("ECE", None, 0.015)
+    assert "more than chance explains, yet within the small margin" in null_sentence("ICI", 0.02, 0.015, passed=True)
+    assert "margin" not in null_sentence("ICI", 0.01, 0.015, passed=True)
 
 
 def test_predicted_wins_stand_beside_those_that_came() -> None:
@@ -134,3 +147,17 @@ def test_a_feature_is_told_by_its_extremes_or_as_making_no_difference() -> None:
 def test_the_age_of_the_data_is_told() -> None:
     assert age(0.0) == "right up to the scoring"
     assert age(9.0) == "9 days before the scoring"
+    assert age(6018.0) == "16 years before the scoring"
+
+
+def family(words: str, size: float) -> dict[str, Any]:
+    return {"words": words, "mean_abs_effect": size}
+
+
+def test_families_not_drawn_are_bounded_from_above() -> None:
+    one = family_sentence([family("a", 0.1)], [family("b", 0.0004)], "deals")
+    many = family_sentence([family("a", 0.1)], [family(word, 0.0009) for word in "bcde"], "deals")
+
+    assert plain(one).endswith("Not drawn: “b”, which moves it by less than 0.05 pp.")
+    assert plain(many).endswith("Not drawn: 4 further groups, which move it by less than 0.1 pp each.")
+    assert "Not drawn" not in family_sentence([family("a", 0.1)], [], "deals")
