@@ -6,8 +6,10 @@ placeholder stands for one feature per kind of activity, window or property, whi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import Final, Literal
 
@@ -334,3 +336,21 @@ def _concrete(
         words="last day".join(words.split("last 1 days")),
         levels=levels,
     )
+
+
+def entry_of(name: str) -> Entry:
+    """Return the line of the catalogue that a concrete feature comes from.
+
+    >>> entry_of("days_since_any").name, entry_of("days_since_call").name, entry_of("warmth_7d").name
+    ('days_since_any', 'days_since_{kind}', 'warmth_{days}d')
+    """
+    found = [entry for entry in CATALOGUE if _pattern(entry.name).fullmatch(name)]
+    return max(found, key=lambda entry: len(re.sub(r"\{\w+\}", "", entry.name)))
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", template)
+    literal = [re.escape(part) for part in parts[::2]]
+    free = ["[0-9.e+]+" if part == "days" else ".+" for part in parts[1::2]]
+    return re.compile("".join(text for pair in zip(literal, [*free, ""], strict=True) for text in pair))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -113,8 +114,19 @@ def store_url(home: Path) -> SecretStr:
     return SecretStr(os.environ.get(STORE_URL_VARIABLE) or f"sqlite:///{home / 'scores.db'}")
 
 
+_BOOLEAN: Final = "tag:yaml.org,2002:bool"
+
+
 class _Loader(yaml.SafeLoader):
-    """Plain data only, and no key twice: of two, YAML would silently keep the later one."""
+    """Plain data only, and no key twice: of two, YAML would silently keep the later one.
+
+    Truth values are ``true`` and ``false`` alone: YAML 1.1 would read the country code NO as false.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML declares it on the instance
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -123,6 +135,9 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"found the key {key.value!r} twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -75,9 +75,11 @@ def score_contacts(
     snapshots = matrix.snapshots
     points = apply_rules(rules=data.rules, tables=known, snapshots=snapshots, properties=data.properties)
     probability, uncentred, described = contact_effects(bundle=bundle, matrix=matrix, points=points)
-    # One rate for all ranks nobody, so the points do.
-    order = points.total if data.use == "base_rate" and data.points_known else probability
-    scored = snapshots.assign(model_version=bundle.version, tier=tiers(order, ids=snapshots["contact_id"]))
+    # One rate for all ranks nobody, so the points do; without points nobody is ranked.
+    order = points.total if data.use == "base_rate" else probability
+    scored = snapshots.assign(model_version=bundle.version)
+    if data.use != "base_rate" or data.points_known:
+        scored = scored.assign(tier=tiers(order, ids=snapshots["contact_id"]))
     if data.points_known:
         scored = scored.assign(
             points=points.total,

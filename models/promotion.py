@@ -65,14 +65,18 @@ def best_fallback(evaluation: Evaluation) -> str:
 
 
 def calibration_failures(evaluation: Evaluation, scorer: str, *, settings: GateSettings) -> list[str]:
-    """Say in which ways a scorer's probabilities failed the calibration test."""
+    """Say in which ways a scorer's probabilities failed the calibration test.
+
+    Predicted / observed fails where its whole 95 % interval lies outside the band: with few winners the value alone
+    leaves the band by chance.
+    """
     measured = evaluation.scorers[scorer]
     ratio, ici = measured.metrics["predicted_over_observed"], measured.metrics["ici"]
     failures = []
-    if not settings.min_ratio <= ratio.value <= settings.max_ratio:
+    if not (ratio.low <= settings.max_ratio and ratio.high >= settings.min_ratio):
         failures.append(
-            f"it predicted {ratio.value:.2f} times the wins that came (allowed {settings.min_ratio:g} to "
-            f"{settings.max_ratio:g})"
+            f"it predicted {ratio.value:.2f} times the wins that came (95 % {ratio.low:.2f} to {ratio.high:.2f}, "
+            f"allowed {settings.min_ratio:g} to {settings.max_ratio:g})"
         )
     limit = measured.calibration_null.ici_95 + settings.ici_margin
     if ici.value > limit:

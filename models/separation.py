@@ -80,12 +80,13 @@ class Separator:
     def of_levels(self, codes: AnyArray, *, strata: AnyArray | None = None) -> Separation:
         """Measure a category (codes from 0, missing is a level too) by each level's rate among the other folds.
 
-        Only rows of the same fold are compared, for the rates of different folds are not on one scale.
+        Only rows of the same fold are compared, for the rates of different folds are not on one scale. Rates that
+        did not hold in the other folds are no skill, so the result is never below 0.5.
         """
         levels = np.where(np.isnan(as_float(codes)), -1, as_float(codes)).astype(np.int64) + 1
         rate = level_rates(levels=levels, positive=self.positive, weight=self.drawn[:, 0], fold=self.fold)
         stratum = self.fold if strata is None else self.fold + FOLDS * np.asarray(strata, dtype=np.int64)
-        return _separation(self._auc(self._order(rate, stratum=stratum)))
+        return _separation(np.maximum(self._auc(self._order(rate, stratum=stratum)), 0.5))
 
     def _order(self, scores: FloatArray, *, stratum: IntArray) -> _Order:
         rows = np.lexsort((scores, stratum))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -139,7 +140,7 @@ def test_a_miscalibrated_model_may_rank_but_not_name_percentages() -> None:
 
     assert use == "model"
     assert calibration_failures(evaluation, "model", settings=GateSettings()) == [
-        "it predicted 1.40 times the wins that came (allowed 0.8 to 1.25)",
+        "it predicted 1.40 times the wins that came (95 % 1.40 to 1.40, allowed 0.8 to 1.25)",
         # Chance gives .005, and .01 more is allowed.
         "its probabilities were off by 4.0 points on average; chance and the allowed margin explain 1.5",
     ]
@@ -160,6 +161,18 @@ def test_a_miscalibrated_model_may_rank_but_not_name_percentages() -> None:
 )
 def test_the_borders_of_the_calibration_test(ratio: float, ici: float, failures: int) -> None:
     evaluation = make_evaluation(ratio=ratio, ici=ici)
+
+    assert len(calibration_failures(evaluation, "model", settings=GateSettings())) == failures
+
+
+@pytest.mark.parametrize(("low", "high", "failures"), [(1.0, 1.9, 0), (1.25, 1.9, 0), (1.26, 1.9, 1), (0.3, 0.79, 1)])
+def test_a_ratio_fails_only_where_its_whole_interval_lies_outside_the_band(
+    low: float, high: float, failures: int
+) -> None:
+    evaluation = make_evaluation()
+    metrics = dict(evaluation.scorers["model"].metrics) | {"predicted_over_observed": Estimate(1.3, low, high)}
+    model = replace(evaluation.scorers["model"], metrics=metrics)
+    evaluation = replace(evaluation, scorers={**evaluation.scorers, "model": model})
 
     assert len(calibration_failures(evaluation, "model", settings=GateSettings())) == failures
 
