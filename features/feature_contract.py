@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pandas as pd
@@ -120,6 +121,18 @@ def learn_contract(
         },
     )
     return contract.model_copy(update={"features": tuple(features)}), left_out
+
+
+def refuse(
+    contract: FeatureContract, left_out: Iterable[LeftOut], *, refused: Mapping[str, str]
+) -> tuple[FeatureContract, list[LeftOut]]:
+    """Take the ``refused`` features (name to reason) out of a contract; their reason goes before any other."""
+    plain = {name.removeprefix("property_"): reason for name, reason in refused.items()}
+    kept = tuple(feature for feature in contract.features if feature.name not in refused)
+    properties = {name: known for name, known in contract.properties.items() if f"property_{name}" not in refused}
+    others = [item for item in left_out if item.table != contract.question or item.column not in plain]
+    told = [LeftOut(contract.question, name, reason) for name, reason in plain.items()]
+    return contract.model_copy(update={"features": kept, "properties": properties}), [*told, *others]
 
 
 def _learn_kinds(

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import LeadScoringError
+from features.hubspot_properties import hubspot_reason
+from features.protected import protected_reason
 from features.tables import CrmTables
 from features.visibility import Int64Array, codes, fact_stream, microseconds
 
 ObjectType = Literal["contact", "company", "deal"]
 TABLE_OF: Final[Mapping[ObjectType, str]] = {"contact": "contacts", "company": "companies", "deal": "deals"}
+CONTRACT_COLUMNS: Final = frozenset(
+    {"company_id", "owner_id", "source", "amount", "currency", "expected_close_at", "pipeline"}
+)
 STRUCTURE: Final = frozenset({"contact_id", "company_id", "deal_id", "created_at", "pipeline"})
 _NOTHING: Final = np.array([None], dtype=object)
-PERSONAL: Final = frozenset({"email", "name", "firstname", "lastname", "phone"})
 
 
 class SafeColumns(BaseModel):
@@ -88,7 +92,11 @@ class PropertyValues:
 def usable_properties(
     *, tables: CrmTables, object_type: ObjectType, settings: PropertySettings
 ) -> tuple[list[str], list[LeftOut]]:
-    """Return the columns that may be seen at an as-of, in table order, and those left out with the reason."""
+    """Return the columns that may be seen at an as-of, in table order, and those left out with the reason.
+
+    A history is not enough for protected and personal attributes, and for what HubSpot writes after the outcome:
+    those are used only if they are vouched for.
+    """
     table = TABLE_OF[object_type]
     frame = tables[table]
     safe = settings.safe(object_type)
@@ -96,15 +104,16 @@ def usable_properties(
     for name in safe:
         if name not in columns:
             raise UnknownPropertyError(table=table, column=name, known=columns)
-    with_history = _history_properties(tables, object_type)
+    with_history = history_properties(tables, object_type)
     usable, left_out = [], []
     for name in [*columns, *sorted(with_history - set(columns))]:
         if name in columns and frame[name].isna().all() and name not in with_history:
             continue
-        if name in safe or (name in with_history and name not in PERSONAL):
+        reason = exclusion_reason(object_type=object_type, name=name)
+        if name in safe or (name in with_history and reason is None):
             usable.append(name)
-        elif name in PERSONAL:
-            left_out.append(LeftOut(table, name, "personal data: never used unless vouched for"))
+        elif reason is not None:
+            left_out.append(LeftOut(table, name, reason))
         else:
             left_out.append(
                 LeftOut(
@@ -115,6 +124,14 @@ def usable_properties(
                 )
             )
     return usable, left_out
+
+
+def exclusion_reason(*, object_type: ObjectType, name: str) -> str | None:
+    """Return why a column of this name stays out unless it is vouched for, whatever history it has."""
+    # The CRM's own identifiers and its deals' columns are known by the input contract.
+    if name in CONTRACT_COLUMNS:
+        return None
+    return protected_reason(name) or hubspot_reason(object_type=object_type, name=name)
 
 
 def property_at(
@@ -131,7 +148,7 @@ def property_at(
 
     A property that is not ``vouched`` for never comes from its column, even if nothing is known of its history.
     """
-    if not vouched or name in _history_properties(tables, object_type):
+    if not vouched or name in history_properties(tables, object_type):
         return _from_history(tables=tables, object_type=object_type, name=name, ids=ids, objects=objects, as_of=as_of)
     table = TABLE_OF[object_type]
     if name not in tables[table]:
@@ -141,7 +158,8 @@ def property_at(
     return PropertyValues(value=value, first=value, changes=np.zeros(len(objects)))
 
 
-def _history_properties(tables: CrmTables, object_type: ObjectType) -> set[str]:
+def history_properties(tables: CrmTables, object_type: ObjectType) -> set[str]:
+    """Return the properties of these objects that have a history."""
     history = tables["property_history"]
     return set(history.loc[history["object_type"] == object_type, "property"].unique())
 

@@ -7,34 +7,37 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
+
+def _set_of(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 _ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
-    "age": frozenset("age alter edad eta leeftijd idade".split()),
-    "birth": frozenset(
+    "age": _set_of("age alter edad eta leeftijd idade"),
+    "birth": _set_of(
         "birth birthday birthdate birthyear dob yob born geburt geburtsdatum geburtstag geburtsjahr geburtsort "
-        "dateofbirth naissance nacimiento nascita nascimento geboortedatum geboortejaar".split()
+        "dateofbirth naissance nacimiento nascita nascimento geboortedatum geboortejaar"
     ),
-    "gender": frozenset(
+    "gender": _set_of(
         "gender sex geschlecht geslacht sexe sexo sesso genero genere salutation anrede civilite tratamiento aanhef "
-        "honorific pronoun pronouns".split()
+        "honorific pronoun pronouns"
     ),
-    "marital status": frozenset(
-        "marital maritalstatus married marriage spouse familienstand ehestand estadocivil matrimonial".split()
+    "marital status": _set_of(
+        "marital maritalstatus married marriage spouse familienstand ehestand estadocivil matrimonial"
     ),
-    "family": frozenset("children kinder enfants hijos figli kinderen pregnant pregnancy schwanger".split()),
-    "nationality": frozenset(
+    "family": _set_of("children kinder enfants hijos figli kinderen pregnant pregnancy schwanger"),
+    "nationality": _set_of(
         "nationality citizenship ethnicity ethnic ethnie race staatsangehorigkeit staatsburgerschaft nationalitat "
-        "nationalite nacionalidad nazionalita nationaliteit nacionalidade herkunft migration birthplace".split()
+        "nationalite nacionalidad nazionalita nationaliteit nacionalidade herkunft migration birthplace"
     ),
-    "religion": frozenset(
-        "religion religious faith konfession confession religione religioso godsdienst kirchensteuer".split()
-    ),
-    "health": frozenset(
+    "religion": _set_of("religion religious faith konfession confession religione religioso godsdienst kirchensteuer"),
+    "health": _set_of(
         "health gesundheit sante salud salute gezondheid saude medical disease illness krankheit disability disabled "
-        "behinderung schwerbehinderung handicap discapacidad disabilita deficiencia".split()
+        "behinderung schwerbehinderung handicap discapacidad disabilita deficiencia"
     ),
-    "orientation": frozenset("sexual orientation homosexual transgender".split()),
-    "politics": frozenset("political politics politik unionized gewerkschaft".split()),
-    "military service": frozenset("military veteran wehrdienst".split()),
+    "orientation": _set_of("sexual orientation homosexual transgender"),
+    "politics": _set_of("political politics politik unionized gewerkschaft"),
+    "military service": _set_of("military veteran wehrdienst"),
 }
 _ATTRIBUTE_PHRASES: Final[Mapping[str, tuple[str, ...]]] = {
     "marital status": (
@@ -53,9 +56,9 @@ _ATTRIBUTE_PHRASES: Final[Mapping[str, tuple[str, ...]]] = {
     "birth": ("date of birth", "year of birth"),
 }
 _ATTRIBUTE_ALONE: Final[Mapping[str, str]] = {"title": "title", "titel": "title", "titre": "title", "genre": "gender"}
-_NAMES: Final = frozenset(
+_NAMES: Final = _set_of(
     "firstname lastname surname forename fullname middlename maidenname givenname familyname vorname nachname zuname "
-    "geburtsname prenom apellido apellidos cognome voornaam achternaam sobrenome username".split()
+    "geburtsname prenom apellido apellidos cognome voornaam achternaam sobrenome username"
 )
 _NAME_PHRASES: Final = (
     "first name",
@@ -69,12 +72,12 @@ _NAME_PHRASES: Final = (
     "contact name",
     "person name",
 )
-_PERSONAL_ALONE: Final = frozenset(
+_PERSONAL_ALONE: Final = _set_of(
     "name nom nome nombre naam email mail phone telephone telefon telefono telefoon mobile handy cellphone fax address "
-    "adresse anschrift direccion indirizzo adres ssn passport iban linkedin twitter facebook photo avatar".split()
+    "adresse anschrift direccion indirizzo adres ssn passport iban linkedin twitter facebook photo avatar"
 )
-_PERSONAL: Final = frozenset(
-    "mobilephone phonenumber telefonnummer handynummer emailaddress strasse street iban ssn passport passnummer".split()
+_PERSONAL: Final = _set_of(
+    "mobilephone phonenumber telefonnummer handynummer emailaddress strasse street iban ssn passport passnummer"
 )
 _PERSONAL_PHRASES: Final = (
     "e mail",
@@ -91,21 +94,21 @@ _PERSONAL_PHRASES: Final = (
     "social security",
     "tax id",
 )
-_FREE_TEXT: Final = frozenset(
+_FREE_TEXT: Final = _set_of(
     "note notes notiz notizen comment comments kommentar kommentare commentaire commentaires comentario comentarios "
     "commento commenti remark remarks remarque remarques bemerkung bemerkungen opmerking opmerkingen message messages "
     "nachricht mensaje messaggio description beschreibung descripcion descrizione bio biography freetext freitext "
-    "observaciones".split()
+    "observaciones"
 )
 _FREE_TEXT_PHRASES: Final = ("free text", "about me")
-_COUNTED_OR_DATED: Final = frozenset(
+_COUNTED_OR_DATED: Final = _set_of(
     "num number count counts total last next first recent date time at updated days since rate has is open opens click "
-    "clicks sent score".split()
+    "clicks sent score"
 )
 """Beside one of these words, ``notes`` or ``message`` is a count or a time, not the text."""
-_OF_THINGS: Final = frozenset(
+_OF_THINGS: Final = _set_of(
     "account company firm business deal domain opportunity ticket lead page website site building vehicle car machine "
-    "contract subscription record days months weeks score index check system data".split()
+    "contract subscription record days months weeks score index check system data"
 )
 """Beside one of these words, ``age`` or ``health`` speaks of a thing, not of a person."""
 _MAY_BE_OF_THINGS: Final = frozenset({"age", "health", "alter", "migration", "orientation"})

@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
 
@@ -117,18 +119,54 @@ def fact_stream(
 ) -> FactStream:
     """Sort facts by object and time; facts whose object is -1 or whose time is ``NEVER`` are left out.
 
-    ``ties`` order the facts of one object at the same instant, the first of them before the next.
+    ``ties`` order the facts of one object at the same instant, the first of them before the next. Sources deliver
+    in the order of time, so a stable counting sort by object is nearly always all that is needed; only the facts of
+    objects that it leaves out of order are compared with each other.
     """
-    rows = np.flatnonzero((objects >= 0) & (times != NEVER))
-    order = rows[np.lexsort((*(tie[rows] for tie in reversed(ties)), times[rows], objects[rows]))]
-    starts = np.zeros(object_count + 1, dtype=np.int64)
-    np.cumsum(np.bincount(objects[order], minlength=object_count), out=starts[1:])
-    return FactStream(starts=starts, times=times[order], rows=order)
+    starts, order, sorted_times, unordered = _group(objects, times, object_count, bool(ties))
+    if unordered.any():
+        where = np.flatnonzero(unordered[objects[order]])
+        chosen = order[where]
+        order[where] = chosen[np.lexsort((*(tie[chosen] for tie in reversed(ties)), times[chosen], objects[chosen]))]
+        sorted_times[where] = times[order[where]]
+    return FactStream(starts=starts, times=sorted_times, rows=order)
 
 
 def codes(ids: pd.Series, *, index: pd.Index) -> Int64Array:
     """Return the position of each id in ``index``, or -1 for an id that is missing or unknown."""
+    if isinstance(ids.dtype, pd.StringDtype) and isinstance(index.dtype, pd.StringDtype):
+        # Arrow looks strings up several times faster than pandas does.
+        known = pa.array(index, from_pandas=True, type=pa.large_string())
+        values = pa.array(ids, from_pandas=True, type=pa.large_string())
+        found = pc.fill_null(pc.index_in(values, value_set=known, skip_nulls=True), -1)
+        return np.asarray(found, dtype=np.int64)
     return np.asarray(index.get_indexer(pd.Index(ids)), dtype=np.int64)
+
+
+@njit(cache=True)
+def _group(objects, times, object_count, with_ties):  # type: ignore[no-untyped-def]  # compiled by Numba
+    """Sort by object, keeping the order of rows, and mark the objects whose facts are then not in order."""
+    starts = np.zeros(object_count + 1, dtype=np.int64)
+    for row in range(objects.shape[0]):
+        if objects[row] >= 0 and times[row] != NEVER:
+            starts[objects[row] + 1] += 1
+    starts = np.cumsum(starts)
+    free = starts[:-1].copy()
+    order = np.empty(starts[-1], dtype=np.int64)
+    sorted_times = np.empty(starts[-1], dtype=np.int64)
+    unordered = np.zeros(object_count, dtype=np.bool_)
+    for row in range(objects.shape[0]):
+        item = objects[row]
+        if item < 0 or times[row] == NEVER:
+            continue
+        place = free[item]
+        order[place] = row
+        sorted_times[place] = times[row]
+        if place > starts[item]:
+            earlier = sorted_times[place - 1]
+            unordered[item] |= times[row] < earlier or (with_ties and times[row] == earlier)
+        free[item] = place + 1
+    return starts, order, sorted_times, unordered
 
 
 @njit(cache=True)

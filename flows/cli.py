@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,33 @@ def check(config: Path, data: Path | None, as_of: datetime | None, as_json: bool
 @config_option
 @data_option
 @as_of_option
+@json_option
+def audit(config: Path, data: Path | None, as_of: datetime | None, as_json: bool) -> None:
+    """Say which columns know more than anybody could have known; exit 1 if one is refused."""
+    from features.findings import refuse_errors
+    from flows.auditing import audit_question, show_audit
+    from flows.pipeline import check as check_source
+
+    workplace = _workplace(config, data, Path("var"))
+    instant = _as_of(workplace, as_of)
+    tables, findings = check_source(workplace, as_of=instant)
+    refuse_errors(findings)
+    audits = [
+        audit_question(workplace, tables, question=question, as_of=instant) for question in workplace.settings.questions
+    ]
+    if as_json:
+        _print_json([one.to_dict() for one in audits])
+    else:
+        for one in audits:
+            show_audit(one)
+    if any(one.refused for one in audits):
+        sys.exit(1)
+
+
+@main.command()
+@config_option
+@data_option
+@as_of_option
 @home_option
 @json_option
 def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
@@ -204,7 +232,9 @@ def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
     from flows.wiring import store_of
     from serving.export import export as export_rows
 
-    written = export_rows(store_of(home).read(question, batch), question, kind, out)
+    with closing(store_of(home)) as store:
+        rows = store.read(question, batch)
+    written = export_rows(rows, question, kind, out)
     click.echo(f"{written.rows:,} {question} written to {written.path}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -29,16 +30,16 @@ def run_demo(*, home: Path, contacts: int, now: datetime, quiet: bool = False) -
     )
     result = run(workplace, as_of=pd.Timestamp(source.end).as_unit("us"), now=now, progress=Progress(quiet=quiet))
     workplace.exports.mkdir(parents=True, exist_ok=True)
-    store = store_of(home)
-    files = [
-        export(store.read(question, result.published.batch_id), question, "csv", workplace.exports / f"{question}.csv")
-        for question in result.published.rows
-    ]
+    batch_id = result.published.batch_id
+    with closing(store_of(home)) as store:
+        files = [
+            export(store.read(question, batch_id), question, "csv", workplace.exports / f"{question}.csv")
+            for question in result.published.rows
+        ]
     if not quiet:
         registry = registry_of(home)
-        for question in result.published.rows:
-            champion = registry.require_champion(question)
-            show_evaluation(champion, registry.evaluation(question, champion.version))
+        for question, version in result.models.items():
+            show_evaluation(version, registry.evaluation(question, version.version))
         console = terminal()
         for file in files:
             console.print(f"Scores  {file.path.absolute()} ({file.rows:,} rows)", markup=False, highlight=False)

@@ -7,6 +7,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -71,7 +72,8 @@ def _home(home: Path) -> Examined:
 
 def _store(home: Path) -> Examined:
     try:
-        count = len(store_of(home).batches())
+        with closing(store_of(home)) as store:
+            count = len(store.batches())
     except (LeadScoringError, OSError) as error:
         return Examined("score store answers", False, str(error))
     return Examined("score store answers", True, f"{count} batches")

@@ -128,11 +128,11 @@ def summary(result: Plain) -> str:
     """Say in Markdown what a run came to."""
     lines = [f"# Batch {result['batch_id']}", ""]
     lines += [f"- {count:,} {question} published" for question, count in result["rows"].items()]
+    lines += [f"- {question} refused: {reason}" for question, reason in result["refused"].items()]
     lines += [f"- {result['findings']} findings in the tables", f"- report: `{result['report']}`"]
     for outcome in result["trained"]:
         lines += ["", f"## {outcome['question']}: use {use_words(outcome['use'])}", ""]
         lines += [f"- {reason}" for reason in outcome["reasons"]]
-    lines += [f"- {question} refused: {reason}" for question, reason in result["refused"].items()]
     return "\n".join(lines)
 
 

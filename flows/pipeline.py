@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -16,7 +17,10 @@ from features.catalogue import Question
 from features.checks import check_tables
 from features.errors import LeadScoringError
 from features.findings import Finding, refuse_errors
+from features.properties import TABLE_OF, usable_properties
 from features.tables import TABLE_NAMES, CrmTables
+from features.vouching import vouching_findings
+from flows.auditing import drift_of
 from flows.wiring import Workplace
 
 if TYPE_CHECKING:
@@ -54,12 +58,13 @@ class Extract:
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """What a training led to: the registered version, and whether its model was good enough to be used."""
+    """What a training led to: the registered version, whether its model was good enough to be used, and who scores."""
 
     question: Question
     version: str
     verdict: Verdict
     calibrated: bool
+    promoted: bool
 
     @property
     def model_refused(self) -> bool:
@@ -68,10 +73,14 @@ class TrainOutcome:
 
 
 def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTables, list[Finding]]:
-    """Read the source and check its tables; nothing is written."""
+    """Read the source and check its tables, and that they have the columns vouched for; nothing is written."""
     tables, findings = workplace.source.read()
     if not any(finding.severity == "error" for finding in findings):
         findings = [*findings, *check_tables(tables, as_of=as_of)]
+        for object_type, table in TABLE_OF.items():
+            if tables.has(table):
+                usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)
+        findings += vouching_findings(tables=tables, settings=workplace.settings.properties)
     return tables, findings
 
 
@@ -94,7 +103,9 @@ def keep(workplace: Workplace, tables: CrmTables, findings: Sequence[Finding]) -
         aside.mkdir(parents=True)
         for name in TABLE_NAMES:
             if tables.has(name):
-                tables[name].to_parquet(aside / f"{name}.parquet", index=False)
+                # The digest knows no order of columns, so what lies under it must not show one.
+                frame = tables[name]
+                frame[sorted(frame.columns)].to_parquet(aside / f"{name}.parquet", index=False)
         aside.replace(folder)
         _forget_old(workplace.warehouse, keep=folder)
     return Extract(folder=folder, digest=digest, findings=tuple(findings))
@@ -116,15 +127,32 @@ def load_tables(folder: Path) -> CrmTables:
     return CrmTables(frames=frames, absent=tuple(absent))
 
 
-def training_due(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> bool:
-    """Say whether a run must train: no model yet, one that is too old or knows the future, or other settings."""
-    champion = workplace.registry().champion(question)
-    if champion is None:
-        return True
-    trained_as_of = pd.Timestamp(champion.tags["trained_as_of"])
-    age = (as_of - trained_as_of) / pd.Timedelta(days=1)
+def model_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> ModelVersion | None:
+    """Return the version that scores as of an instant, if any: the promoted one, unless that knows what came later.
+
+    Then this is a backfill, and the version that was trained last before the as-of scores it.
+    """
+    registry = workplace.registry()
+    champion = registry.champion(question)
+    if champion is None or _trained_as_of(champion) <= as_of:
+        return champion
     settings = workplace.settings.training(workplace.rules).digest()
-    return not 0 <= age < workplace.settings.retrain_after_days or champion.tags["settings_digest"] != settings
+    earlier = [one for one in registry.versions(question) if _trained_as_of(one) <= as_of]
+    return max(
+        earlier,
+        key=lambda one: (_trained_as_of(one), one.tags["settings_digest"] == settings, int(one.version)),
+        default=None,
+    )
+
+
+def training_due(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> bool:
+    """Say whether a run must train: no model yet, or only ones that are too old, know the future or were told else."""
+    version = model_for(workplace, question=question, as_of=as_of)
+    if version is None:
+        return True
+    age = (as_of - _trained_as_of(version)) / pd.Timedelta(days=1)
+    settings = workplace.settings.training(workplace.rules).digest()
+    return age >= workplace.settings.retrain_after_days or version.tags["settings_digest"] != settings
 
 
 def train(
@@ -133,7 +161,7 @@ def train(
     """Train a challenger on what was known before ``as_of``, record it, and promote what its test says to use.
 
     Where the model fails its test, what is promoted is the fallback that did best, so that the company gets the
-    honest answer instead of a model or of nothing.
+    honest answer instead of a model or of nothing. A backfill takes nothing over from a model that was trained later.
     """
     from models.bundle import save_bundle
     from models.contact_training import train_contacts
@@ -167,10 +195,15 @@ def train(
         )
         shutil.rmtree(folder)
     champion = registry.champion(question)
-    if champion is None or champion.version != known.version:
+    promoted = champion is None or _trained_as_of(champion) <= as_of
+    if promoted:
         registry.promote(question, known.version, reason="; ".join(trained.verdict.reasons), at=now)
     return TrainOutcome(
-        question=question, version=known.version, verdict=trained.verdict, calibrated=bundle.data.calibrated
+        question=question,
+        version=known.version,
+        verdict=trained.verdict,
+        calibrated=bundle.data.calibrated,
+        promoted=promoted,
     )
 
 
@@ -179,18 +212,18 @@ def registered(registry: ModelRegistry, *, question: str, bundle: str) -> ModelV
     return next((one for one in registry.versions(question) if one.tags["bundle"] == bundle), None)
 
 
-def champion_bundle(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> tuple[ModelVersion, Bundle]:
-    """Return the promoted model. One that was trained on facts after ``as_of`` is refused."""
+def bundle_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> Bundle:
+    """Return the model that scores as of an instant; where all were trained on later facts, they are refused."""
     from models.bundle import load_bundle
 
-    champion = workplace.registry().require_champion(question)
-    bundle = load_bundle(champion.bundle)
-    if pd.Timestamp(bundle.data.trained_as_of) > as_of:
+    version = model_for(workplace, question=question, as_of=as_of)
+    if version is None:
+        champion = workplace.registry().require_champion(question)
         raise ModelFromTheFutureError(
-            f"the promoted model for {question} was trained on facts up to {bundle.data.trained_as_of.isoformat()}, "
+            f"the promoted model for {question} was trained on facts up to {champion.tags['trained_as_of']}, "
             f"later than the as-of {as_of.isoformat()}; train as of then (leadline train --as-of)."
         )
-    return champion, bundle
+    return load_bundle(version.bundle)
 
 
 def build_features(
@@ -200,7 +233,7 @@ def build_features(
     from models.contact_scoring import contact_matrix, contact_population
     from models.deal_scoring import deal_matrix, deal_population
 
-    _, bundle = champion_bundle(workplace, question=question, as_of=as_of)
+    bundle = bundle_for(workplace, question=question, as_of=as_of)
     if question == "contacts":
         population = contact_population(bundle=bundle, tables=tables, as_of=as_of)
         matrix = contact_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
@@ -220,18 +253,20 @@ def score(workplace: Workplace, tables: CrmTables, *, question: Question, as_of:
     from models.deal_scoring import score_deals
     from serving.contract import contract_of
 
-    _, bundle = champion_bundle(workplace, question=question, as_of=as_of)
+    bundle = bundle_for(workplace, question=question, as_of=as_of)
     folder = _run_folder(workplace, as_of)
     population = pd.read_parquet(folder / f"{question}_population.parquet")
     matrix = _read_matrix(folder / f"{question}_matrix.parquet", names=bundle.data.contract.names)
     scorer = score_contacts if question == "contacts" else score_deals
+    with closing(workplace.store()) as store:
+        previous = store.previous(question, before=as_of.to_pydatetime())
     rows = scorer(
         bundle=bundle,
         tables=tables,
         population=population,
         matrix=matrix,
         as_of=as_of,
-        previous=workplace.store().previous(question, before=as_of.to_pydatetime()),
+        previous=previous,
     )
     file = folder / f"{question}_scores.parquet"
     write_parquet(rows.reindex(columns=list(contract_of(question).unstamped_names)), file)
@@ -258,14 +293,13 @@ def publish(
         raise NothingPublishableError(f"no question could be scored, so nothing was published: {reasons}")
     folder = _run_folder(workplace, as_of)
     frames = {question: pd.read_parquet(folder / f"{question}_scores.parquet") for question in questions}
+    bundles = {question: bundle_for(workplace, question=question, as_of=as_of) for question in questions}
     tables = extracted.tables
     batch = Batch(
         batch_id="unnamed",
         as_of=as_of.to_pydatetime(),
         scored_at=now,
-        model_versions={
-            question: champion_bundle(workplace, question=question, as_of=as_of)[1].version for question in questions
-        },
+        model_versions={question: bundle.version for question, bundle in bundles.items()},
         contacts=frames.get("contacts"),
         deals=frames.get("deals"),
         summary={
@@ -274,11 +308,16 @@ def publish(
             "table_rows": {name: len(tables[name]) for name in TABLE_NAMES if tables.has(name)},
             "findings": [finding.to_dict() for finding in extracted.findings[:KEPT_FINDINGS]],
             "refused": dict(refused),
+            "drift": {
+                question: drift_of(bundle, pd.read_parquet(folder / f"{question}_matrix.parquet"))
+                for question, bundle in bundles.items()
+            },
         },
     )
     # Named by its content: equal batches are one, and different ones never meet under the same name.
     batch = replace(batch, batch_id=f"{as_of:%Y%m%dT%H%M%SZ}-{batch_digest(batch)[:8]}")
-    published = workplace.store().publish(batch)
+    with closing(workplace.store()) as store:
+        published = store.publish(batch)
     shutil.rmtree(folder)
     return published
 
@@ -289,6 +328,10 @@ def write_parquet(frame: pd.DataFrame, file: Path) -> None:
     aside = file.with_name(f".{file.name}.partial")
     frame.to_parquet(aside, index=False)
     aside.replace(file)
+
+
+def _trained_as_of(version: ModelVersion) -> pd.Timestamp:
+    return pd.Timestamp(version.tags["trained_as_of"])
 
 
 def _read_matrix(file: Path, *, names: list[str]) -> Matrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from flows.wiring import Workplace, registry_of, store_of
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
-    from models.registry import ModelRegistry, ModelVersion
+    from models.registry import ModelVersion
     from serving.report import QuestionReport
     from serving.store import StoredBatch
 
@@ -26,13 +27,8 @@ class LostModelError(LeadScoringError):
 def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | None = None) -> Path:
     """Write the report of a batch (the latest by default) and return its file; the same batch gives the same bytes."""
     from serving.report import ReportInput, render_report, write_report
-    from serving.store import UnknownBatchError
 
-    store = store_of(home)
-    batch = next((one for one in store.batches() if batch_id in (None, one.batch_id)), None)
-    if batch is None:
-        wanted = "no batch is published yet" if batch_id is None else f"there is no batch {batch_id!r}"
-        raise UnknownBatchError(f"{wanted}; publish one with: leadline run")
+    batch = _published(home, batch_id)
     summary = batch.summary
     report = ReportInput(
         title=summary["title"],
@@ -42,7 +38,7 @@ def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | N
         source=summary["source"],
         table_rows=summary["table_rows"],
         findings=summary["findings"],
-        questions=[_question(home, batch, question) for question in batch.rows],
+        questions=[_question(home, batch, version) for version in models_of(home, batch_id=batch.batch_id).values()],
     )
     file = out or home / "reports" / f"{batch.batch_id}.html"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,29 +49,46 @@ def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | N
 def report_step(workplace: Workplace, *, batch_id: str) -> Path:
     """Write the report of a batch and attach it to the models that made it."""
     file = write_batch_report(home=workplace.home, batch_id=batch_id)
-    batch = next(one for one in workplace.store().batches() if one.batch_id == batch_id)
     registry = workplace.registry()
-    for question, bundle in batch.model_versions.items():
-        registry.attach(question, _recorded(registry, question, bundle).version, artifact=file)
+    for question, version in models_of(workplace.home, batch_id=batch_id).items():
+        registry.attach(question, version.version, artifact=file)
     return file
 
 
-def _recorded(registry: ModelRegistry, question: str, bundle: str) -> ModelVersion:
-    found = registered(registry, question=question, bundle=bundle)
-    if found is None:
-        raise LostModelError(
-            f"the report needs the model {bundle} that made the batch, and this home's registry does not hold it; "
-            "name the home in which the batch was published"
-        )
+def models_of(home: Path, *, batch_id: str) -> dict[str, ModelVersion]:
+    """Return the registered version that made each question's scores of a batch."""
+    registry = registry_of(home)
+    found = {}
+    for question, bundle in _published(home, batch_id).model_versions.items():
+        version = registered(registry, question=question, bundle=bundle)
+        if version is None:
+            raise LostModelError(
+                f"the registry must hold {bundle}, which made batch {batch_id!r}, and {home} does not; "
+                "name the home in which the batch was published"
+            )
+        found[question] = version
     return found
 
 
-def _question(home: Path, batch: StoredBatch, question: str) -> QuestionReport:
+def _published(home: Path, batch_id: str | None) -> StoredBatch:
+    from serving.store import UnknownBatchError
+
+    with closing(store_of(home)) as store:
+        batch = next((one for one in store.batches() if batch_id in (None, one.batch_id)), None)
+    if batch is None:
+        wanted = "no batch is published yet" if batch_id is None else f"there is no batch {batch_id!r}"
+        raise UnknownBatchError(f"{wanted}; publish one with: leadline run")
+    return batch
+
+
+def _question(home: Path, batch: StoredBatch, version: ModelVersion) -> QuestionReport:
     from models.bundle import load_bundle
     from serving.report import QuestionReport
 
-    bundle = load_bundle(_recorded(registry_of(home), question, batch.model_versions[question]).bundle)
-    scores = store_of(home).read(question, batch.batch_id)
+    bundle = load_bundle(version.bundle)
+    question = version.question
+    with closing(store_of(home)) as store:
+        scores = store.read(question, batch.batch_id)
     return QuestionReport(
         question=bundle.data.question,
         evaluation=bundle.evaluation,
@@ -87,6 +100,7 @@ def _question(home: Path, batch: StoredBatch, question: str) -> QuestionReport:
         left_out=bundle.data.left_out,
         support_note=_support_note(bundle),
         calibrated=bundle.data.calibrated,
+        drift=batch.summary.get("drift", {}).get(question),
     )
 
 

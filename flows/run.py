@@ -17,19 +17,21 @@ from features.tables import CrmTables
 from flows import pipeline
 from flows.console import Progress
 from flows.lease import lease
-from flows.reporting import report_step
+from flows.reporting import models_of, report_step
 from flows.wiring import Workplace
 from models.training import NothingToLearnError
 
 if TYPE_CHECKING:
+    from models.registry import ModelVersion
     from serving.store import Published
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did. ``trained`` is empty where the models were fresh enough."""
+    """What a run did. ``models`` scored; ``trained`` is empty where they were fresh enough."""
 
     published: Published
+    models: Mapping[str, ModelVersion]
     trained: tuple[pipeline.TrainOutcome, ...]
     refused: dict[str, str]
     findings: int
@@ -55,6 +57,7 @@ def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
         "version": outcome.version,
         "use": outcome.verdict.use,
         "calibrated": outcome.calibrated,
+        "promoted": outcome.promoted,
         "reasons": list(outcome.verdict.reasons),
     }
 
@@ -102,6 +105,7 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
             report = report_step(workplace, batch_id=published.batch_id)
     return RunResult(
         published=published,
+        models=models_of(workplace.home, batch_id=published.batch_id),
         trained=tuple(trained),
         refused=refused,
         findings=len(extracted.findings),

@@ -17,6 +17,7 @@ from features.feature_contract import FeatureSettings
 from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
 from features.sources.synthetic import SyntheticSettings
+from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
 from models.cutoffs import SplitSettings
@@ -83,6 +84,7 @@ class Settings(BaseModel):
     gate: GateSettings = GateSettings()
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
+    audit: AuditSettings = AuditSettings()
 
     def training(self, rules: PointRules) -> TrainingSettings:
         """Return what a training needs of these settings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -51,15 +52,15 @@ def show_outcome(outcome: TrainOutcome) -> None:
     console.print(f"{outcome.question}: use {use_words(outcome.verdict.use)} (version {outcome.version})", markup=False)
     for reason in outcome.verdict.reasons:
         console.print(f"  - {reason}", markup=False, highlight=False)
+    if not outcome.promoted:
+        console.print("  - not promoted: the version in use was trained on later facts", markup=False, highlight=False)
 
 
 def show_run(home: Path, result: RunResult) -> None:
     """Print what a run came to: the verdicts, the figures of the test, and where things lie."""
     registry = registry_of(home)
-    for question in result.published.rows:
-        champion = registry.champion(question)
-        if champion is not None:
-            show_evaluation(champion, registry.evaluation(question, champion.version))
+    for question, version in result.models.items():
+        show_evaluation(version, registry.evaluation(question, version.version))
     console = terminal()
     for question, reason in result.refused.items():
         console.print(f"{question}: {reason}", markup=False)
@@ -138,9 +139,9 @@ def model_dict(version: ModelVersion) -> dict[str, Any]:
 
 def status_dict(home: Path, *, now: datetime) -> dict[str, Any]:
     """Return what is published and which models are in use."""
-    store = store_of(home)
+    with closing(store_of(home)) as store:
+        batch, count = store.latest_batch(), len(store.batches())
     registry = registry_of(home)
-    batch = store.latest_batch()
     champions = {question: registry.champion(question) for question in ("contacts", "deals")}
     return {
         "home": str(home),
@@ -153,7 +154,7 @@ def status_dict(home: Path, *, now: datetime) -> dict[str, Any]:
             "age_hours": round((now - batch.scored_at).total_seconds() / 3600, 2),
             "rows": dict(batch.rows),
         },
-        "batches": len(store.batches()),
+        "batches": count,
         "models": {
             question: None if version is None else model_dict(version) for question, version in champions.items()
         },

@@ -3,8 +3,8 @@
 Two kinds of evidence. *Too good*: the low end of a property's AUC interval, among rows alike in what the stages tell
 (contacts with, or without, an open deal; deals in the same stage), lies at ``suspicious_from`` or above, and the AUC
 itself ``suspicious_jump`` above the best honest column's. Honest are the features that rest on dated facts, and every
-property below the jump. *Out of time*: filled only once the outcome is there, or a record of the past that lies after
-the as-of. A suspicious property is refused, unless the configuration vouches for it: then it is a warning.
+property in use below the jump. *Out of time*: filled only once the outcome is there, or a record of the past that lies
+after the as-of. A suspicious property is refused, unless the configuration vouches for it: then it is a warning.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class AuditSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_rows: int = Field(default=20_000, ge=1000, description="Snapshots that the audit looks at, at most.")
+    max_rows: int = Field(default=20_000, ge=1000, description="Snapshots that the audit looks at, about.")
     suspicious_from: float = Field(
         default=0.85, gt=0.5, lt=1, description="A property whose AUC surely reaches this may know the outcome ..."
     )
@@ -70,6 +70,7 @@ class Filled:
 class AuditedColumn:
     """One feature, or one property that no feature rests on.
 
+    ``rests_on`` is the property behind it; None for a feature on dated facts.
     ``known`` says since when its value is known, ``filled`` the share of snapshots that have one, ``differs`` the
     share whose value is another one today (None where only today's is known). ``auc_alike`` compares only rows alike
     in what the stages tell. ``later`` is the share of snapshots whose value is a time after the as-of, if the values
@@ -77,7 +78,7 @@ class AuditedColumn:
     """
 
     name: str
-    property: str | None
+    rests_on: str | None
     known: str
     use: Use
     vouched: bool
@@ -126,6 +127,15 @@ class Audit:
         return {column.name: said(column.evidence) for column in self.columns if column.use == "refused"}
 
     @property
+    def refused_properties(self) -> dict[str, str]:
+        """Return the properties behind the refused columns, with the evidence."""
+        return {
+            column.rests_on: said(column.evidence)
+            for column in self.columns
+            if column.use == "refused" and column.rests_on is not None
+        }
+
+    @property
     def warned(self) -> dict[str, str]:
         """Return the columns that are used only because the configuration vouches for them, with the evidence."""
         return {column.name: said(column.evidence) for column in self.columns if column.use == "warned"}
@@ -156,23 +166,26 @@ def judge_columns(
 
     Features on dated facts are never refused: the gate keeps them in time, and there is nobody to vouch for them.
     """
-    dated = [column for column in columns if column.property is None]
-    reference = max(dated, key=lambda column: _skill(column), default=None)
-    too_good: set[str] = set()
-    if positive_objects >= settings.min_objects:
-        for column in sorted((one for one in columns if one.property is not None), key=_skill):
-            honest = _skill(reference) if reference is not None else 0.5
-            low = column.auc_alike.low
-            if low >= settings.suspicious_from and _skill(column) >= honest + settings.suspicious_jump:
-                too_good.add(column.name)
-            elif _skill(column) > honest:
-                reference = column
-    judged = []
-    for column in columns:
-        evidence = [_skill_words(column, reference, question=question)] if column.name in too_good else []
-        if column.property is not None:
-            evidence += _time_words(column, question=question, settings=settings)
-        judged.append(replace(column, evidence=tuple(evidence), use=_use(column, suspicious=bool(evidence))))
+    told = {
+        column.name: [] if column.rests_on is None else _time_words(column, question=question, settings=settings)
+        for column in columns
+    }
+    reference = max((column for column in columns if column.rests_on is None), key=_skill, default=None)
+    for column in sorted((one for one in columns if one.rests_on is not None), key=_skill):
+        honest = 0.5 if reference is None else _skill(reference)
+        if (
+            positive_objects >= settings.min_objects
+            and column.auc_alike.low >= settings.suspicious_from
+            and _skill(column) >= honest + settings.suspicious_jump
+        ):
+            told[column.name].insert(0, _skill_words(column, reference, question=question))
+        # What only today's table says is no witness of what an honest column can do.
+        elif column.use == "used" and not told[column.name] and _skill(column) > honest:
+            reference = column
+    judged = [
+        replace(column, evidence=tuple(told[column.name]), use=_use(column, suspicious=bool(told[column.name])))
+        for column in columns
+    ]
     return judged, None if reference is None else reference.name
 
 
@@ -192,7 +205,11 @@ def _skill(column: AuditedColumn) -> float:
 def _skill_words(column: AuditedColumn, reference: AuditedColumn | None, *, question: Question) -> str:
     measured = column.auc_alike
     told = f"AUC {measured.value:.2f} ({measured.low:.2f} to {measured.high:.2f}) among {_ALIKE[question]}"
-    return told if reference is None else f"{told}, where the best honest column {reference.name} has {_skill(reference):.2f}"
+    return (
+        told
+        if reference is None
+        else f"{told}, where the best honest column {reference.name} has {_skill(reference):.2f}"
+    )
 
 
 def _time_words(column: AuditedColumn, *, question: Question, settings: AuditSettings) -> list[str]:
@@ -219,7 +236,7 @@ def _column_dict(column: AuditedColumn) -> dict[str, Any]:
     filled = column.filled_by_outcome
     return {
         "name": column.name,
-        "property": column.property,
+        "property": column.rests_on,
         "known": column.known,
         "use": column.use,
         "vouched": column.vouched,

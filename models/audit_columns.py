@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from features.catalogue import Question, entry_of
 from features.feature_contract import OBJECT_TYPE, FeatureContract
 from features.matrix import Matrix, build_matrix
-from features.properties import STRUCTURE, TABLE_OF, LeftOut, history_properties, property_at
+from features.properties import STRUCTURE, LeftOut, history_properties, property_at
 from features.protected import protected_attribute
 from features.tables import CrmTables
 from features.visibility import NEVER, Int64Array, codes, instant, microseconds
@@ -38,6 +38,7 @@ MOST_LEVELS: Final = 60
 MOST_OBJECTS: Final = 5_000
 _TIMES_FROM: Final = 0.95
 _RARE_GROUP: Final = 0.05
+_CUTS: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class AuditRows:
     @cached_property
     def ids(self) -> pd.Index:
         """The ids of all objects, in the order of ``closed_at``."""
-        return pd.Index(self.tables[self.question][self.key])
+        index: pd.Index = pd.Index(self.tables[self.question][self.key])
+        return index
 
     @cached_property
     def codes(self) -> Int64Array:
@@ -85,11 +87,6 @@ class AuditRows:
     def matrix(self) -> Matrix:
         """Build the features at the snapshots."""
         return build_matrix(tables=self.tables, snapshots=self.snapshots, contract=self.contract)
-
-    def values_today(self, name: str) -> NDArray[np.object_]:
-        """Return a property of every object as it stands at the cut-off."""
-        everyone = np.arange(len(self.ids))
-        return self.values_at(name, objects=everyone, as_of=np.full(len(self.ids), instant(self.cutoff)))
 
     def values_at(self, name: str, *, objects: Int64Array, as_of: Int64Array) -> NDArray[np.object_]:
         """Return a property as it stood; one without history as the table shows it today."""
@@ -108,21 +105,18 @@ def sampled(rows: AuditRows, *, settings: AuditSettings) -> AuditRows:
     count = len(rows.y_obs)
     if count <= settings.max_rows:
         return rows
-    won = np.isin(rows.objects, np.unique(rows.objects[rows.y_obs > 0.0]))
+    won = (np.bincount(rows.codes, weights=rows.y_obs, minlength=len(rows.ids)) > 0.0)[rows.codes]
     of_winners = min(int(won.sum()), max(settings.max_rows // 2, settings.max_rows - int((~won).sum())))
-    share = np.where(won, of_winners / max(int(won.sum()), 1), (settings.max_rows - of_winners) / max(int((~won).sum()), 1))
+    share = np.where(
+        won, of_winners / max(int(won.sum()), 1), (settings.max_rows - of_winners) / max(int((~won).sum()), 1)
+    )
     place = (hashes(rows.objects) % np.uint64(2**32)).astype(np.float64) / 2.0**32
     keep = place < share
-    return AuditRows(
-        question=rows.question,
-        tables=rows.tables,
-        cutoff=rows.cutoff,
-        contract=rows.contract,
-        left_out=rows.left_out,
+    return replace(
+        rows,
         snapshots=rows.snapshots.loc[keep].reset_index(drop=True),
         y_obs=rows.y_obs[keep],
         weight=(rows.weight / np.minimum(share, 1.0))[keep],
-        closed_at=rows.closed_at,
     )
 
 
@@ -137,34 +131,50 @@ def measure(rows: AuditRows, *, matrix: Matrix, replicates: int, seed: int) -> l
         tables=rows.tables, snapshots=last.assign(as_of=rows.cutoff.as_unit("us")), contract=rows.contract
     ).features
     where = codes(rows.snapshots[rows.key], index=pd.Index(last[rows.key]))
-    evidence = {name: _property_evidence(rows, name) for name in _properties(rows)}
+    seen = {name: _look_at(rows, name) for name in _properties(rows)}
     columns = []
     for feature in rows.contract.features:
         values = matrix.features[feature.name].to_numpy(dtype=np.float64)
         name = property_behind(feature.name, contract=rows.contract)
-        filled, later, known = evidence.get(name or "", (None, None, entry_of(feature.name).known))
-        is_known_then = name is None or name in rows.with_history
+        look = seen.get(name or "")
         columns.append(
             AuditedColumn(
                 name=feature.name,
-                property=name,
-                known=known,
+                rests_on=name,
+                known=entry_of(feature.name).known if look is None else look.known,
                 use="used",
                 vouched=name in rows.contract.vouched,
-                filled=float(np.mean(~np.isnan(values))) if len(values) else None,
+                filled=_mean(~np.isnan(values)),
                 auc=_separation(separator, values, is_category=feature.is_category),
                 auc_alike=_separation(separator, values, is_category=feature.is_category, strata=alike),
-                differs=_differs(values, today[feature.name].to_numpy(dtype=np.float64)[where])
-                if is_known_then
-                else None,
-                filled_by_outcome=filled,
-                later=later,
+                differs=None
+                if look is not None and not look.has_history
+                else _mean(_differ_as_numbers(values, today[feature.name].to_numpy(dtype=np.float64)[where])),
+                filled_by_outcome=None if look is None else look.filled,
+                later=None if look is None else look.later,
             )
         )
-    used = {column.property for column in columns}
+    used = {column.rests_on for column in columns}
     reasons = {item.column: item.reason for item in rows.left_out if item.column and item.table == rows.question}
-    for name in evidence.keys() - used:
-        columns.append(_property_column(rows, name, separator, alike, evidence[name], reason=reasons.get(name, "")))
+    for name, look in seen.items():
+        if name not in used:
+            numbers, is_category = _encoded(look.then)
+            columns.append(
+                AuditedColumn(
+                    name=name,
+                    rests_on=name,
+                    known=look.known,
+                    use="left out",
+                    vouched=name in rows.contract.vouched,
+                    filled=_mean(pd.notna(look.then)),
+                    auc=_separation(separator, numbers, is_category=is_category),
+                    auc_alike=_separation(separator, numbers, is_category=is_category, strata=alike),
+                    differs=_mean(_differ_as_words(look.then, look.now[rows.codes])) if look.has_history else None,
+                    filled_by_outcome=look.filled,
+                    later=look.later,
+                    reason=reasons.get(name, ""),
+                )
+            )
     return columns
 
 
@@ -177,10 +187,11 @@ def proxies(rows: AuditRows, *, matrix: Matrix, settings: AuditSettings) -> list
         attribute = protected_attribute(column)
         if attribute is None:
             continue
-        values = rows.values_today(column)[rows.codes[last]]
+        here = rows.codes[last]
+        values = rows.values_at(column, objects=here, as_of=np.full(len(here), instant(rows.cutoff)))
         for value, positive in _groups(values, settings=settings).items():
             known = pd.notna(values)
-            separator = Separator.build(y_obs=positive[known].astype(np.float64), objects=rows.codes[last][known])
+            separator = Separator.build(y_obs=positive[known].astype(np.float64), objects=here[known])
             for feature in rows.contract.features:
                 if property_behind(feature.name, contract=rows.contract) == column:
                     continue
@@ -216,54 +227,67 @@ def _separation(
     return separator.of_levels(values, strata=strata) if is_category else separator.of_numbers(values, strata=strata)
 
 
-def _differs(then: FloatArray, now: FloatArray) -> float | None:
-    same = (then == now) | (np.isnan(then) & np.isnan(now))
-    return float(np.mean(~same)) if len(then) else None
-
-
 def _properties(rows: AuditRows) -> list[str]:
     frame = rows.tables[rows.question]
-    columns = [str(name) for name in frame.columns if name not in STRUCTURE and not frame[name].isna().all()]
-    return [*columns, *sorted(rows.with_history - set(frame.columns)), *(
-        name for name in frame.columns if name in rows.with_history and name not in columns
-    )]
+    filled = [str(name) for name in frame.columns if name not in STRUCTURE and not frame[name].isna().all()]
+    return [*filled, *sorted(rows.with_history - set(filled))]
 
 
-def _property_evidence(rows: AuditRows, name: str) -> tuple[Filled, float | None, str]:
+@dataclass(frozen=True)
+class _Look:
+    """A property at the snapshots and at the cut-off, and what its being filled has to do with the outcome."""
+
+    then: NDArray[np.object_]
+    now: NDArray[np.object_]
+    has_history: bool
+    known: str
+    filled: Filled
+    later: float | None
+
+
+def _look_at(rows: AuditRows, name: str) -> _Look:
     closed = rows.closed_at != NEVER
-    now = pd.notna(rows.values_today(name))
-    before = None
-    if name in rows.with_history:
+    then = rows.values_at(name, objects=rows.codes, as_of=microseconds(rows.snapshots["as_of"]))
+    now = rows.values_at(name, objects=np.arange(len(rows.ids)), as_of=np.full(len(rows.ids), instant(rows.cutoff)))
+    is_filled = pd.notna(now)
+    has_history, before = name in rows.with_history, None
+    known = "today's value only: no history"
+    if has_history:
         known = "history: known_at of each value"
         ended = np.flatnonzero(closed)
-        then = rows.values_at(name, objects=ended, as_of=rows.closed_at[ended])
-        before = float(np.mean(pd.notna(then))) if len(ended) else None
+        before = _mean(pd.notna(rows.values_at(name, objects=ended, as_of=rows.closed_at[ended])))
     elif name in rows.contract.vouched:
         known = "today's value, vouched for as known from creation on"
-    else:
-        known = "today's value only: no history"
     filled = Filled(
-        with_outcome=float(now[closed].mean()) if closed.any() else None,
-        without_outcome=float(now[~closed].mean()) if not closed.all() else None,
+        with_outcome=_mean(is_filled[closed]),
+        without_outcome=_mean(is_filled[~closed]),
         before=before,
         objects=int(closed.sum()),
         others=int((~closed).sum()),
     )
-    return filled, _later(rows, name), known
+    later = None if name in PLANS else _later(rows, then=then, now=now)
+    return _Look(then=then, now=now, has_history=has_history, known=known, filled=filled, later=later)
 
 
-def _later(rows: AuditRows, name: str) -> float | None:
+def _later(rows: AuditRows, *, then: NDArray[np.object_], now: NDArray[np.object_]) -> float | None:
     """Return the share of snapshots whose value is a time after the as-of, if all values are times of the past."""
-    if name in PLANS:
+    today, values = _as_times(now), _as_times(then)
+    if today is None or values is None or (today >= instant(rows.cutoff))[today != NEVER].any():
         return None
-    today = _as_times(rows.values_today(name))
-    if today is None or (today >= instant(rows.cutoff))[today != NEVER].any():
-        return None
-    as_of = microseconds(rows.snapshots["as_of"])
-    values = _as_times(rows.values_at(name, objects=rows.codes, as_of=as_of))
-    if values is None or not len(values):
-        return None
-    return float(np.mean((values != NEVER) & (values >= as_of)))
+    return _mean((values != NEVER) & (values >= microseconds(rows.snapshots["as_of"])))
+
+
+def _mean(truth: NDArray[np.bool_]) -> float | None:
+    return float(np.mean(truth)) if len(truth) else None
+
+
+def _differ_as_numbers(then: FloatArray, now: FloatArray) -> NDArray[np.bool_]:
+    return np.asarray((then != now) & ~(np.isnan(then) & np.isnan(now)), dtype=np.bool_)
+
+
+def _differ_as_words(then: NDArray[np.object_], now: NDArray[np.object_]) -> NDArray[np.bool_]:
+    both_missing = pd.isna(then) & pd.isna(now)
+    return np.asarray((pd.Series(then).astype(str) != pd.Series(now).astype(str)).to_numpy() & ~both_missing)
 
 
 def _as_times(values: NDArray[np.object_]) -> Int64Array | None:
@@ -278,43 +302,6 @@ def _as_times(values: NDArray[np.object_]) -> Int64Array | None:
         return None
     times = pd.to_datetime(series, utc=True, errors="coerce", format="ISO8601")
     return microseconds(times) if times.notna().sum() >= _TIMES_FROM * len(filled) else None
-
-
-def _property_column(
-    rows: AuditRows,
-    name: str,
-    separator: Separator,
-    alike: Int64Array,
-    evidence: tuple[Filled, float | None, str],
-    *,
-    reason: str,
-) -> AuditedColumn:
-    filled, later, known = evidence
-    as_of = microseconds(rows.snapshots["as_of"])
-    values = rows.values_at(name, objects=rows.codes, as_of=as_of)
-    numbers, is_category = _encoded(values)
-    differs = None
-    if name in rows.with_history:
-        differs = float(np.mean(_differ(values, rows.values_today(name)[rows.codes]))) if len(values) else None
-    return AuditedColumn(
-        name=name,
-        property=name,
-        known=known,
-        use="left out",
-        vouched=name in rows.contract.vouched,
-        filled=float(np.mean(pd.notna(values))) if len(values) else None,
-        auc=_separation(separator, numbers, is_category=is_category),
-        auc_alike=_separation(separator, numbers, is_category=is_category, strata=alike),
-        differs=differs,
-        filled_by_outcome=filled,
-        later=later,
-        reason=reason,
-    )
-
-
-def _differ(then: NDArray[np.object_], now: NDArray[np.object_]) -> NDArray[np.bool_]:
-    both_missing = pd.isna(then) & pd.isna(now)
-    return np.asarray((pd.Series(then).astype(str) != pd.Series(now).astype(str)).to_numpy() & ~both_missing)
 
 
 def _encoded(values: NDArray[np.object_]) -> tuple[FloatArray, bool]:
@@ -334,17 +321,19 @@ def _encoded(values: NDArray[np.object_]) -> tuple[FloatArray, bool]:
 
 
 def _groups(values: NDArray[np.object_], *, settings: AuditSettings) -> dict[str, NDArray[np.bool_]]:
-    """Split the objects by a protected attribute: a number at its median, a category at each frequent level."""
+    """Split the objects by a protected attribute: a number at some quantiles, a category at each frequent level."""
     known = pd.notna(values)
     numbers, is_category = _encoded(values)
     if not known.any():
         return {}
     if not is_category:
-        middle = float(np.nanmedian(numbers))
-        groups = {f"above {middle:g}": np.asarray(numbers > middle)}
+        cuts = np.unique(np.nanquantile(numbers, _CUTS))
+        groups = {f"above {cut:g}": np.asarray(numbers > cut) for cut in cuts}
     else:
         words = pd.Series(values, dtype=object).where(known, None)
-        groups = {str(level): np.asarray(words == level, dtype=bool) for level in sorted(words.dropna().unique(), key=str)}
+        groups = {
+            str(level): np.asarray(words == level, dtype=bool) for level in sorted(words.dropna().unique(), key=str)
+        }
     return {
         name: group
         for name, group in groups.items()

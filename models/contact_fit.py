@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,16 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from features.episodes import Closings, build_timelines, contact_wins
-from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
+from features.feature_contract import FeatureContract, FeatureSettings, learn_contract, refuse
 from features.labels import won_within
 from features.matrix import Matrix, build_matrix
 from features.properties import LeftOut, PropertySettings
 from features.snapshots import SnapshotSettings, contact_snapshots
 from features.tables import CrmTables
 from features.visibility import as_known_at
+from models.audit import Audit, AuditSettings
 from models.boosting import BoosterSettings, FloatArray, fit_booster
+from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, contact_step
 from models.naive_bayes import OdooNaiveBayes
 from models.point_rules import PointRules, Points, PointsMap, apply_rules, fit_points_map
@@ -34,7 +37,7 @@ class ContactSettings(BaseModel):
 
 @dataclass(frozen=True)
 class ContactInputs:
-    """What is fixed for all fits of a training: the settings of every part."""
+    """What is fixed for all fits of a training: the settings of every part, and what the audit ``refused``."""
 
     horizon_days: float
     snapshots: SnapshotSettings
@@ -43,6 +46,19 @@ class ContactInputs:
     contacts: ContactSettings
     ladder: LadderSettings
     rules: PointRules
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    refused_criteria: tuple[LeftOut, ...] = ()
+
+    def refusing(self, audit: Audit) -> ContactInputs:
+        """Return the same inputs without what the audit refused, in the features and in the point rules."""
+        properties = audit.refused_properties
+        dropped = tuple(
+            LeftOut("point_rules", one.name, properties[one.property])
+            for one in self.rules.criteria
+            if one.property in properties
+        )
+        return replace(self, refused=audit.refused, rules=self.rules.without(properties), refused_criteria=dropped)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ class ContactFit:
     naive_bayes: OdooNaiveBayes | None
     left_out: tuple[LeftOut, ...]
     train: LabelledContacts
+    shares: DriftReference
 
     def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
         """Build the features of these snapshots."""
@@ -137,6 +154,7 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
     contract, left_out = learn_contract(
         question="contacts", tables=known, settings=inputs.features, properties=inputs.properties
     )
+    contract, left_out = refuse(contract, left_out, refused=inputs.refused)
     matrix = build_matrix(tables=known, snapshots=train.snapshots, contract=contract)
     points = points_of(tables=known, snapshots=train.snapshots, inputs=inputs)
     weight = np.ones(len(train.y_obs))
@@ -161,8 +179,11 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
         if len(weight)
         else PointsMap(intercept=0.0, slope=0.0),
         naive_bayes=_fit_naive_bayes(matrix, train, contract),
-        left_out=(*left_out, *points.left_out),
+        left_out=(*left_out, *points.left_out, *inputs.refused_criteria),
         train=train,
+        shares=drift_reference(
+            features=contract.features, matrix=matrix.features, objects=train.snapshots["contact_id"].to_numpy()
+        ),
     )
 
 

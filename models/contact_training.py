@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,8 @@ import pandas as pd
 from features.matrix import Matrix
 from features.tables import CrmTables
 from features.visibility import as_known_at, microseconds
+from models.audit import Audit
+from models.audit_questions import audit_contacts
 from models.boosting import FloatArray
 from models.bundle import Bundle, BundleData
 from models.calibration import Calibrator, choose_calibrator
@@ -22,8 +24,9 @@ from models.contact_fit import (
     label_contacts,
     points_of,
 )
-from models.contact_scoring import contact_effects
+from models.contact_scoring import contact_effects, contact_matrix, contact_population
 from models.cutoffs import Cutoffs, plan_cutoffs
+from models.drift import FeatureDrift, drift
 from models.drivers import drivers
 from models.evaluation import Evaluation, Verdict, evaluate
 from models.explanation import Effects, Reference, reference_of
@@ -39,9 +42,11 @@ from models.training import (
     labels_for,
     protocol_of,
     sample_rows,
+    with_quality,
 )
 
 REFERENCE_ROWS: Final = 4000
+DRIFT_ROWS: Final = 20_000
 
 
 def contact_inputs(settings: TrainingSettings) -> ContactInputs:
@@ -54,15 +59,26 @@ def contact_inputs(settings: TrainingSettings) -> ContactInputs:
         contacts=settings.contacts,
         ladder=settings.ladder,
         rules=settings.rules,
+        audit=settings.audit,
     )
 
 
-def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Trained:
-    """Train on what was known just before ``as_of``.
+@dataclass(frozen=True)
+class _Start:
+    """What a training begins with: what was known, since when, and what the audit found in it."""
 
-    The procedure that makes the published scores is run once as of ``test_at`` and judged on later outcomes, then
-    run again as of today. Raises ``NothingToLearnError`` if there are no contacts or no wins at all.
-    """
+    known: CrmTables
+    first: pd.Timestamp
+    inputs: ContactInputs
+    audit: Audit
+
+
+def audit_of_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Audit:
+    """Audit what a training as of ``as_of`` would learn from."""
+    return _start(tables=tables, as_of=as_of, settings=settings).audit
+
+
+def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> _Start:
     known = in_id_order(as_known_at(tables, as_of=as_of))
     if not len(known["contacts"]):
         raise NothingToLearnError(
@@ -72,6 +88,25 @@ def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: Training
         )
     inputs = contact_inputs(settings)
     first = first_fact(known, question="contacts")
+    audit = audit_contacts(
+        known=known,
+        as_of=as_of,
+        first=first,
+        inputs=inputs,
+        replicates=settings.bootstrap_replicates,
+        seed=settings.seed,
+    )
+    return _Start(known=known, first=first, inputs=inputs, audit=audit)
+
+
+def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Trained:
+    """Train on what was known just before ``as_of``.
+
+    The procedure that makes the published scores is run once as of ``test_at`` and judged on later outcomes, then
+    run again as of today. Raises ``NothingToLearnError`` if there are no contacts or no wins at all.
+    """
+    start = _start(tables=tables, as_of=as_of, settings=settings)
+    known, first, inputs = start.known, start.first, start.inputs.refusing(start.audit)
     cutoffs = plan_cutoffs(first=first, now=as_of, horizon_days=settings.horizon_days, settings=settings.split)
     today = fit_contacts(tables=known, cutoff=as_of, first=first, inputs=inputs)
     if not len(today.train.y_obs):
@@ -81,7 +116,7 @@ def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: Training
             need="Shorten horizon_days or bring a longer history.",
         )
 
-    test = past = None
+    test = past = drifted = None
     evaluation, calibrator, venn_abers = None, Calibrator(), VennAbers()
     if cutoffs.test_at is not None:
         past = fit_contacts(tables=known, cutoff=cutoffs.test_at, first=first, inputs=inputs)
@@ -90,6 +125,7 @@ def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: Training
         ).ripe()
     if past is not None and test is not None and 0 < test.y_obs.sum() < len(test.y_obs):
         matrix = past.matrix(tables=known, snapshots=test.snapshots)
+        drifted = drift(reference=past.shares, matrix=matrix.features, objects=test.snapshots["contact_id"].to_numpy())
         raw = past.raw(matrix)
         calibrator = _choose(raw, test, settings)
         evaluation = _evaluate(
@@ -124,7 +160,22 @@ def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: Training
         inputs=inputs,
         settings=settings,
     )
+    bundle = with_quality(
+        bundle,
+        audit=start.audit,
+        reference=today.shares,
+        test=drifted,
+        scored=_drift_of_scored(bundle, today, known, as_of),
+    )
     return Trained(bundle=bundle, evaluation=evaluation, verdict=verdict)
+
+
+def _drift_of_scored(bundle: Bundle, today: ContactFit, known: CrmTables, as_of: pd.Timestamp) -> list[FeatureDrift]:
+    population = contact_population(bundle=bundle, tables=known, as_of=as_of)
+    in_play = population.loc[population["not_scored"].isna()]
+    chosen = in_play.iloc[sample_rows(len(in_play), most=DRIFT_ROWS)]
+    matrix = contact_matrix(bundle=bundle, tables=known, population=chosen, as_of=as_of)
+    return drift(reference=today.shares, matrix=matrix.features, objects=chosen["contact_id"].to_numpy())
 
 
 def _choose(raw: FloatArray, rows: LabelledContacts, settings: TrainingSettings) -> Calibrator:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -10,15 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.episodes import LOST, OPEN, WON, Timelines, build_timelines
-from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
+from features.feature_contract import FeatureContract, FeatureSettings, learn_contract, refuse
 from features.labels import closing_within, won_within
 from features.matrix import Matrix, build_matrix
 from features.properties import LeftOut, PropertySettings
 from features.snapshots import SnapshotSettings, deal_snapshots
 from features.tables import CrmTables
 from features.visibility import MICROSECONDS_PER_DAY, as_known_at, link_times, microseconds
+from models.audit import Audit, AuditSettings
 from models.boosting import FloatArray
 from models.contact_fit import category_fields
+from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, deal_step
 from models.landmark import Buckets, LandmarkModel, LandmarkSettings, WinCurve, fit_landmark, learn_buckets
 from models.naive_bayes import OdooNaiveBayes
@@ -30,7 +33,7 @@ FOREVER_DAYS: Final = 36_500.0
 
 @dataclass(frozen=True)
 class DealInputs:
-    """What is fixed for all fits of a training: the settings of every part."""
+    """What is fixed for all fits of a training: the settings of every part, and what the audit ``refused``."""
 
     snapshots: SnapshotSettings
     features: FeatureSettings
@@ -39,6 +42,12 @@ class DealInputs:
     ladder: LadderSettings
     rules: PointRules
     stall_quantile: float
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def refusing(self, audit: Audit) -> DealInputs:
+        """Return the same inputs without the features that the audit refused."""
+        return replace(self, refused=audit.refused)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class DealFit:
     stall_days: dict[str, float]
     left_out: tuple[LeftOut, ...]
     train: DealRows
+    shares: DriftReference
 
     def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
         """Build the features of these snapshots."""
@@ -212,6 +222,7 @@ def fit_deals(
     contract, left_out = learn_contract(
         question="deals", tables=known, settings=inputs.features, properties=inputs.properties
     )
+    contract, left_out = refuse(contract, left_out, refused=inputs.refused)
     matrix = build_matrix(tables=known, snapshots=rows.snapshots, contract=contract)
     y_obs = won_in_support(rows=rows, timelines=timelines, buckets=buckets, known_until=cutoff)
     ripe = ~np.isnan(y_obs)
@@ -251,6 +262,9 @@ def fit_deals(
         stall_days=_stall_days(timelines, quantile=inputs.stall_quantile),
         left_out=tuple(left_out),
         train=ripe_rows,
+        shares=drift_reference(
+            features=contract.features, matrix=matrix.features, objects=rows.deal_id, weight=rows.weight
+        ),
     )
 
 

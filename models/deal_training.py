@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,8 @@ from features.episodes import build_timelines
 from features.matrix import Matrix
 from features.tables import CrmTables
 from features.visibility import as_known_at, microseconds
+from models.audit import Audit
+from models.audit_questions import audit_deals
 from models.boosting import FloatArray
 from models.bundle import Bundle, BundleData
 from models.calibration import Calibrator, choose_calibrator
@@ -27,7 +29,8 @@ from models.deal_fit import (
     support_buckets,
     won_in_support,
 )
-from models.deal_scoring import deal_effects
+from models.deal_scoring import deal_effects, deal_matrix, deal_population
+from models.drift import FeatureDrift, drift
 from models.drivers import drivers
 from models.evaluation import Evaluation, Verdict, evaluate
 from models.explanation import Reference, centred, reference_of
@@ -44,6 +47,7 @@ from models.training import (
     labels_for,
     protocol_of,
     sample_rows,
+    with_quality,
 )
 
 REFERENCE_ROWS: Final = 400
@@ -60,16 +64,27 @@ def deal_inputs(settings: TrainingSettings) -> DealInputs:
         ladder=settings.ladder,
         rules=settings.rules,
         stall_quantile=settings.stall_quantile,
+        audit=settings.audit,
     )
 
 
-def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Trained:
-    """Train on what was known just before ``as_of``.
+@dataclass(frozen=True)
+class _Start:
+    """What a training begins with: what was known, since when, how far it reaches, and what the audit found in it."""
 
-    The horizon of ``win_probability`` is the one that the history supports: the end of the last future bucket. The
-    procedure that makes the published scores is run once as of ``test_at`` and judged on later outcomes, then run
-    again as of today. Raises ``NothingToLearnError`` if no deal has closed.
-    """
+    known: CrmTables
+    first: pd.Timestamp
+    buckets: Buckets
+    inputs: DealInputs
+    audit: Audit
+
+
+def audit_of_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Audit:
+    """Audit what a training as of ``as_of`` would learn from."""
+    return _start(tables=tables, as_of=as_of, settings=settings).audit
+
+
+def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> _Start:
     known = in_id_order(as_known_at(tables, as_of=as_of))
     inputs = deal_inputs(settings)
     first = first_fact(known, question="deals") if len(known["deals"]) else as_of
@@ -80,12 +95,33 @@ def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSet
             found=f"no deal that was open for a while had closed before {as_of.isoformat()}",
             need="Bring a longer history or choose a later as-of.",
         )
+    audit = audit_deals(
+        known=known,
+        as_of=as_of,
+        first=first,
+        buckets=buckets,
+        inputs=inputs,
+        replicates=settings.bootstrap_replicates,
+        seed=settings.seed,
+    )
+    return _Start(known=known, first=first, buckets=buckets, inputs=inputs, audit=audit)
+
+
+def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Trained:
+    """Train on what was known just before ``as_of``.
+
+    The horizon of ``win_probability`` is the one that the history supports: the end of the last future bucket. The
+    procedure that makes the published scores is run once as of ``test_at`` and judged on later outcomes, then run
+    again as of today. Raises ``NothingToLearnError`` if no deal has closed.
+    """
+    start = _start(tables=tables, as_of=as_of, settings=settings)
+    known, first, buckets, inputs = start.known, start.first, start.buckets, start.inputs.refusing(start.audit)
     horizon = max([*(edges[-1] for edges in buckets.edges.values()), buckets.shared[-1]])
     cutoffs = plan_cutoffs(first=first, now=as_of, horizon_days=horizon, settings=settings.split)
     today = fit_deals(tables=known, cutoff=as_of, first=first, buckets=buckets, inputs=inputs)
 
     evaluation, calibrator, venn_abers = None, Calibrator(), VennAbers()
-    population, y_obs = today.train, None
+    population, y_obs, drifted = today.train, None, None
     if cutoffs.test_at is not None:
         past = fit_deals(tables=known, cutoff=cutoffs.test_at, first=first, buckets=buckets, inputs=inputs)
         test, outcome = _labelled(
@@ -93,6 +129,7 @@ def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSet
         )
         if 0 < outcome.sum() < len(outcome):
             matrix = past.matrix(tables=known, snapshots=test.snapshots)
+            drifted = drift(reference=past.shares, matrix=matrix.features, objects=test.deal_id, weight=test.weight)
             raw = past.curve(matrix=matrix, rows=test).won[:, -1]
             calibrator = _choose(raw, test, outcome, settings)
             evaluation = _evaluate(
@@ -129,7 +166,20 @@ def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSet
         inputs=inputs,
         settings=settings,
     )
+    bundle = with_quality(
+        bundle,
+        audit=start.audit,
+        reference=today.shares,
+        test=drifted,
+        scored=_drift_of_scored(bundle, today, known, as_of),
+    )
     return Trained(bundle=bundle, evaluation=evaluation, verdict=verdict)
+
+
+def _drift_of_scored(bundle: Bundle, today: DealFit, known: CrmTables, as_of: pd.Timestamp) -> list[FeatureDrift]:
+    population = deal_population(tables=known, as_of=as_of)
+    matrix = deal_matrix(bundle=bundle, tables=known, population=population, as_of=as_of)
+    return drift(reference=today.shares, matrix=matrix.features, objects=matrix.snapshots["deal_id"].to_numpy())
 
 
 def _labelled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -85,6 +86,16 @@ class PointRules(BaseModel):
     def criteria(self) -> tuple[Criterion, ...]:
         """Return all criteria of both groups."""
         return (*self.fit.criteria, *self.engagement.criteria)
+
+    def without(self, properties: Collection[str]) -> PointRules:
+        """Leave out the criteria on these properties."""
+        kept = {
+            name: sheet.model_copy(
+                update={"criteria": tuple(one for one in sheet.criteria if one.property not in properties)}
+            )
+            for name, sheet in self.groups()
+        }
+        return self.model_copy(update=kept)
 
     def groups(self) -> tuple[tuple[str, RuleGroup], ...]:
         """Return the two groups with their names."""

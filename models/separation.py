@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.bootstrap import cluster_weights, interval
-from models.metrics import AnyArray, FloatArray, IntArray, as_float
+from models.metrics import AnyArray, FloatArray, IntArray, as_float, quotient
 
 FOLDS: Final = 5
 SHRINK_TOWARDS_MEAN: Final = 5.0
@@ -98,7 +98,7 @@ class Separator:
     def _auc(self, order: _Order, *, replicates: int | None = None) -> FloatArray:
         drawn = self.drawn if replicates is None else self.drawn[:, :replicates]
         concordant, pairs = _concordance(order.rows, order.new_score, order.new_stratum, self.positive, drawn)
-        return np.divide(concordant, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+        return quotient(concordant, pairs)
 
 
 def level_rates(

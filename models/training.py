@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -17,10 +18,12 @@ from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
 from features.tables import CrmTables
 from features.visibility import effective_time
+from models.audit import Audit, AuditSettings
 from models.bundle import Bundle
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
 from models.cutoffs import Cutoffs, SplitSettings
+from models.drift import DriftReference, FeatureDrift, drift_summary
 from models.evaluation import Evaluation, Protocol, Verdict
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
@@ -57,6 +60,7 @@ class TrainingSettings(BaseModel):
     gate: GateSettings = GateSettings()
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
+    audit: AuditSettings = AuditSettings()
     rules: PointRules = PointRules()
 
     def digest(self) -> str:
@@ -138,6 +142,26 @@ def evaluation_document(
         "segments": [],
         "verdict": {"use": verdict.use, "reasons": list(verdict.reasons)},
     }
+
+
+def with_quality(
+    bundle: Bundle,
+    *,
+    audit: Audit,
+    reference: DriftReference,
+    test: Sequence[FeatureDrift] | None,
+    scored: Sequence[FeatureDrift],
+) -> Bundle:
+    """Add the leak audit and the drift to a bundle's evaluation: of the test rows, and of those scored at its as-of.
+
+    ``reference`` is the training past that later rows will be compared with.
+    """
+    told = {
+        "reference": reference.model_dump(mode="json"),
+        "test": None if test is None else drift_summary(test),
+        "scored": drift_summary(scored),
+    }
+    return replace(bundle, evaluation={**bundle.evaluation, "audit": audit.to_dict(), "drift": told})
 
 
 def sample_rows(count: int, *, most: int) -> np.ndarray:

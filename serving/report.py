@@ -19,6 +19,7 @@ from serving import charts, report_groups, report_numbers, report_pictures
 from serving import report_sentences as sentences
 from serving import report_words as words
 from serving.contract import contract_of, read_reasons
+from serving.report_quality import Quality, quality
 
 Published = Literal["model", "rules", "stage_rate", "base_rate", "none"]
 Row = Mapping[str, Any]
@@ -51,6 +52,7 @@ class QuestionReport:
     families by size: family, words, mean_abs_effect and features (feature, words, mean_abs_effect and bins of label,
     rows, effect, observed). ``scores`` are the published rows. Effects are differences of probability. If the
     percentages of what is published failed their test they are not ``calibrated``: the rows then hold at most an order.
+    ``drift`` compares the scored rows with the training past: how many features moved, and the most moved of them.
     """
 
     question: Literal["contacts", "deals"]
@@ -63,6 +65,7 @@ class QuestionReport:
     left_out: Sequence[Row] = ()
     support_note: str = ""
     calibrated: bool = True
+    drift: Row | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class _View:
     families: tuple[Row, ...]
     other_families: tuple[Row, ...]
     left_out: tuple[Row, ...]
+    quality: Quality
     pictures: Mapping[str, Markup]
     features: tuple[tuple[Row, Markup], ...]
 
@@ -236,6 +240,7 @@ def _view(given: QuestionReport) -> _View:
         families=families,
         other_families=others,
         left_out=report_groups.left_out_lines(given.left_out),
+        quality=quality(evaluation=given.evaluation, drift=given.drift),
         pictures=report_pictures.question_pictures(
             question=given.question, families=families, scorers=scorers, lead=lead, stages=given.stages
         ),

@@ -124,6 +124,21 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "whole_table": "whole table",
         "whole_tables": "whole tables",
         "and_more": "and {more} more",
+        "vouched_wrongly": "{column} is used only because the configuration vouches for it, but it looks too good to "
+        "be true: {evidence}. If it is filled in after the outcome, the test is worth nothing.",
+        "proxy": "{feature} tells the protected attribute {attribute} ({column}: {value}), AUC {auc}: it may treat "
+        "people unequally in its place.",
+        "more_proxies": "{more} more features do so; the audit (leadline audit) lists them.",
+        "drift": "How far today differs from the past that was learnt from",
+        "drift_read": "How to read it: the stability index compares the values of those scored now with the past; "
+        "below 0.1 nothing moved, from 0.25 on much did, and the model then speaks of others than it learnt from.",
+        "drift_table": "Facts whose values have moved most",
+        "drift_none": "No fact has moved by more than chance would.",
+        "drift_fact": "Fact",
+        "drift_index": "Stability index",
+        "drift_missing": "Missing before",
+        "drift_missing_now": "Missing now",
+        "drift_more": "{more} more facts have moved.",
         "findings": "What the check of the data found",
         "findings_none": "The check of the data found nothing.",
         "findings_table": "Findings, worst first",

@@ -23,3 +23,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     from tests.flows.commands import install
 
     return install(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """As ``installed``, with as little data as can be learnt from; a run in it takes a second or two."""
+    from tests.flows.commands import TINY, install
+
+    return install(tmp_path_factory.mktemp("tiny"), TINY)

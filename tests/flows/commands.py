@@ -62,7 +62,7 @@ class Installed:
 
 def leadline(*arguments: str | Path) -> Result:
     """Run a command in this process; what is no clean exit is raised."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="leadline")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -91,7 +91,9 @@ def test_an_empty_file_means_all_defaults(tmp_path: Path) -> None:
 
 
 def test_a_key_alone_does_not_reset_the_keys_beside_it(tmp_path: Path) -> None:
-    settings = load_settings(write_config(tmp_path, "deals: {booster: {trees: 9}}\ncontacts: {small_booster: {l2: 2}}\n"))
+    settings = load_settings(
+        write_config(tmp_path, "deals: {booster: {trees: 9}}\ncontacts: {small_booster: {l2: 2}}\n")
+    )
 
     default = Settings()
     assert settings.deals.booster == default.deals.booster.model_copy(update={"trees": 9})
