@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from click.testing import CliRunner, Result
 
 from features.sources.synthetic import SyntheticSettings, simulate
@@ -16,6 +19,8 @@ from features.tables import TABLE_NAMES, CrmTables
 from flows.cli import main
 from flows.settings import CONFIGS
 from flows.wiring import Workplace, make_workplace
+from models.promotion_log import replace_file
+from models.registry import ModelRegistry
 
 END = pd.Timestamp("2026-01-01T00:00:00Z").as_unit("us")
 
@@ -87,6 +92,24 @@ def install(folder: Path, text: str = SMALL) -> Installed:
     config = write_config(folder, text)
     home = folder / "home"
     return Installed(config=config, home=home, said=leadline_json("run", "--config", config, "--home", home))
+
+
+@contextmanager
+def registries_made_once() -> Iterator[None]:
+    """Begin every new home with a copy of one empty MLflow store: making one takes longer than a small training."""
+    make = ModelRegistry._create_store
+    made: list[bytes] = []
+
+    def copy_or_make(registry: ModelRegistry, client: Any) -> None:
+        if made:
+            replace_file(registry._store, made[0])
+        else:
+            make(registry, client)
+            made.append(registry._store.read_bytes())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ModelRegistry, "_create_store", copy_or_make)
+        yield
 
 
 def tiny_tables(**changed: Any) -> CrmTables:

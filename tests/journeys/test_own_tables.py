@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from features.tables import CrmTables
-from tests.flows.commands import FOLDER, leadline, leadline_json, tiny_tables, write_config, write_csv, write_parquet
+from tests.flows.commands import (
+    FOLDER,
+    leadline,
+    leadline_json,
+    registries_made_once,
+    tiny_tables,
+    write_config,
+    write_csv,
+    write_parquet,
+)
 
 SHOWN = "source: {kind: folder}\nproperties: {contacts: {safe: [industry, country]}}\nbootstrap_replicates: 20\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_homes() -> Iterator[None]:
+    with registries_made_once():
+        yield
 
 
 @pytest.fixture(scope="module")
