@@ -55,10 +55,11 @@ def terminal(*, stderr: bool = False) -> Console:
 
 def show_table(*, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; cells are shown as they are, never read as markup."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     for place, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:

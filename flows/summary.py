@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from models.registry import ModelVersion
 
 SHOWN_METRICS: Final = (
-    ("log_loss", "log loss", "{:.4f}"),
+    ("log_loss", "log\nloss", "{:.4f}"),
     ("brier", "Brier", "{:.4f}"),
     ("auc", "AUC", "{:.3f}"),
     ("auc_within_stage", "AUC in\nstage", "{:.3f}"),
-    ("auc_no_open_deal", "AUC no\nopen deal", "{:.3f}"),
-    ("capture_20", "wins in\ntop 20 %", "{:.0%}"),
-    ("predicted_over_observed", "predicted /\nobserved", "{:.2f}"),
+    ("auc_no_open_deal", "AUC, no\nopen deal", "{:.3f}"),
+    ("capture_20", "top 20 %\nholds", "{:.0%}"),
+    ("predicted_over_observed", "pred. /\nobs.", "{:.2f}"),
 )
 
 
