@@ -36,7 +36,7 @@ def test_models_show_prints_every_scorer_on_the_same_test(installed: Installed) 
 
     assert result.exit_code == 0
     for label in ("model", "your point rules", "naive Bayes", "base rate"):
-        assert f"│ {label} " in result.stdout
+        assert f"\n  {label} " in result.stdout
     assert "Verdict for contacts: use the model (version 1)" in result.stdout
 
 
