@@ -146,16 +146,27 @@ def property_at(
 ) -> PropertyValues:
     """Return a property at each (object, as-of): the newest value of its history, else the vouched column.
 
+    Which of the two it is depends only on what was known at that as-of: a history that begins later changes nothing.
     A property that is not ``vouched`` for never comes from its column, even if nothing is known of its history.
     """
-    if not vouched or name in history_properties(tables, object_type):
-        return _from_history(tables=tables, object_type=object_type, name=name, ids=ids, objects=objects, as_of=as_of)
     table = TABLE_OF[object_type]
-    if name not in tables[table]:
+    has_history = name in history_properties(tables, object_type)
+    column = np.full(len(ids), None, dtype=object)
+    if vouched and name in tables[table]:
+        column = tables[table].set_index(f"{object_type}_id")[name].reindex(ids).to_numpy(dtype=object)
+    elif vouched and not has_history:
         raise MissingPropertyError(table=table, column=name)
-    column = tables[table].set_index(f"{object_type}_id")[name].reindex(ids).to_numpy(dtype=object)
-    value = np.append(column, _NOTHING)[objects]
-    return PropertyValues(value=value, first=value, changes=np.zeros(len(objects)))
+    stated = np.append(column, _NOTHING)[objects]
+    if not has_history:
+        return PropertyValues(value=stated, first=stated, changes=np.zeros(len(objects)))
+    written, begun = _from_history(
+        tables=tables, object_type=object_type, name=name, ids=ids, objects=objects, as_of=as_of
+    )
+    return PropertyValues(
+        value=np.where(begun, written.value, stated),
+        first=np.where(begun, written.first, stated),
+        changes=written.changes,
+    )
 
 
 def history_properties(tables: CrmTables, object_type: ObjectType) -> set[str]:
@@ -166,7 +177,8 @@ def history_properties(tables: CrmTables, object_type: ObjectType) -> set[str]:
 
 def _from_history(
     *, tables: CrmTables, object_type: ObjectType, name: str, ids: pd.Index, objects: Int64Array, as_of: Int64Array
-) -> PropertyValues:
+) -> tuple[PropertyValues, NDArray[np.bool_]]:
+    """Return the values of the history alone, and where it had begun by the as-of."""
     history = tables["property_history"]
     rows = history.loc[(history["object_type"] == object_type) & (history["property"] == name)]
     stream = fact_stream(
@@ -176,6 +188,7 @@ def _from_history(
     position = stream.last_before(objects=objects, as_of=as_of)
     first = np.where(position >= 0, stream.starts[np.maximum(objects, 0)], -1)
     or_nothing = np.append(written, _NOTHING)
-    return PropertyValues(
+    values = PropertyValues(
         value=or_nothing[position], first=or_nothing[first], changes=(position - first).astype(np.float64)
     )
+    return values, position >= 0

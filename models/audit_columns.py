@@ -97,6 +97,7 @@ class AuditRows:
             ids=self.ids,
             objects=objects,
             as_of=as_of,
+            vouched=name not in self.with_history,
         ).value
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.episodes import OPEN, Timelines, build_timelines
 from features.matrix import Matrix, build_matrix
-from features.properties import property_at
+from features.properties import history_properties, property_at
 from features.tables import CrmTables
 from features.visibility import as_known_at, instant
 from models.boosting import FloatArray
@@ -181,6 +181,7 @@ def _amount(tables: CrmTables, timelines: Timelines, deals: np.ndarray, *, as_of
         ids=timelines.deal_ids,
         objects=deals,
         as_of=np.full(len(deals), as_of),
+        vouched="amount" not in history_properties(tables, "deal"),
     ).value
     return pd.to_numeric(pd.Series(value, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
 

@@ -134,12 +134,15 @@ def apply_rules(
     objects = codes(snapshots["contact_id"], index=ids)
     as_of = microseconds(snapshots["as_of"])
     usable, _ = usable_properties(tables=tables, object_type="contact", settings=properties)
+    vouched = properties.safe("contact")
     left_out: list[LeftOut] = []
     columns, names, groups, capped = [], [], [], {}
     for group, sheet in rules.groups():
         raw = []
         for criterion in sheet.criteria:
-            met, reason = _met(criterion, tables=tables, ids=ids, objects=objects, as_of=as_of, usable=usable)
+            met, reason = _met(
+                criterion, tables=tables, ids=ids, objects=objects, as_of=as_of, usable=usable, vouched=vouched
+            )
             if reason:
                 left_out.append(LeftOut("point_rules", criterion.name, reason))
             raw.append(met * criterion.points)
@@ -202,6 +205,7 @@ def _met(
     objects: Int64Array,
     as_of: Int64Array,
     usable: list[str],
+    vouched: tuple[str, ...],
 ) -> tuple[FloatArray, str | None]:
     nothing = np.zeros(len(objects))
     if criterion.property is not None:
@@ -210,7 +214,13 @@ def _met(
                 f"property {criterion.property!r} has no history and is not vouched for, so the past cannot be replayed"
             )
         values = property_at(
-            tables=tables, object_type="contact", name=criterion.property, ids=ids, objects=objects, as_of=as_of
+            tables=tables,
+            object_type="contact",
+            name=criterion.property,
+            ids=ids,
+            objects=objects,
+            as_of=as_of,
+            vouched=criterion.property in vouched,
         ).value
         return _property_met(criterion, pd.Series(values, dtype=object)), None
     activities = tables["activities"]

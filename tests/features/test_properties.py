@@ -122,6 +122,7 @@ def test_history_gives_the_newest_value_known_strictly_before_the_as_of() -> Non
         ("c1", "2024-02-01T00:00:00.000001Z"),
         ("c1", "2024-03-01T00:00Z"),
         ("c1", "2024-04-02T00:00Z"),
+        vouched=False,
     )
 
     assert plain(found.value) == [None, "junior", "junior", "senior"]
@@ -137,11 +138,44 @@ def test_cleared_value_is_missing_and_counts_as_a_change() -> None:
     assert found.changes.tolist() == [1.0]
 
 
-def test_history_beats_the_column_even_where_the_history_has_nothing() -> None:
+def test_column_that_is_not_vouched_for_stays_unread_where_the_history_has_nothing() -> None:
     # the column says "boss" for both; c2 has no history of it
-    found = values_of("level", ("c1", "2024-01-15T00:00Z"), ("c2", "2024-06-01T00:00Z"))
+    found = values_of("level", ("c1", "2024-01-15T00:00Z"), ("c2", "2024-06-01T00:00Z"), vouched=False)
 
     assert plain(found.value) == [None, None]
+
+
+def test_history_that_begins_later_changes_no_earlier_value_of_a_vouched_column() -> None:
+    def at(day: str, *, history: bool) -> object:
+        tables = make_tables(
+            contacts=[{"contact_id": "c1", "created_at": "2024-01-01T00:00Z", "source": "event"}],
+            property_history=[
+                {
+                    "object_type": "contact",
+                    "object_id": "c1",
+                    "property": "source",
+                    "value": "partner",
+                    "known_at": "2024-06-01T00:00Z",
+                }
+            ]
+            if history
+            else None,
+        )
+        moment = np.array([pd.Timestamp(day).value // 1000], dtype=np.int64)
+        found = property_at(
+            tables=tables,
+            object_type="contact",
+            name="source",
+            ids=pd.Index(["c1"], dtype="str"),
+            objects=np.array([0]),
+            as_of=moment,
+            vouched=True,
+        )
+        return found.value[0]
+
+    assert at("2024-03-01T00:00Z", history=False) == "event"
+    assert at("2024-03-01T00:00Z", history=True) == "event"
+    assert at("2024-07-01T00:00Z", history=True) == "partner"
 
 
 def test_vouched_column_is_the_same_at_every_moment() -> None:
