@@ -1,4 +1,4 @@
-"""Behaviour before an as-of: counts, recency, decayed engagement and active days, in one sorted pass.
+"""Behaviour before an as-of: counts, recency, decayed engagement, active days and answers, in one sorted pass.
 
 Activities and snapshots of an object are walked together in time order with one moving pointer per window, so the
 cost follows the number of activities plus the number of snapshots, not their product.
@@ -7,13 +7,13 @@ cost follows the number of activities plus the number of snapshots, not their pr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
+from features.series import NO_DISCOUNT, Discount, SeriesPlan, discounted
 from features.tables import CrmTables
 from features.visibility import (
     MICROSECONDS_PER_DAY,
@@ -27,29 +27,38 @@ from features.visibility import (
     microseconds,
 )
 
-OTHER_KIND: Final = "other"
-
 
 @dataclass(frozen=True)
 class ActivityStream:
     """Activities sorted by object and effective time.
 
-    ``kind`` (position in ``kinds``) and ``source_rows`` (row of the table) run parallel to the stream.
+    ``signature`` (see ``SeriesPlan``) runs parallel to the stream, whose ``rows`` are those of the table.
     """
 
     stream: FactStream
-    kind: Int64Array
-    source_rows: Int64Array
-    kinds: tuple[str, ...]
+    signature: NDArray[np.integer]
+    plan: SeriesPlan
+
+    def kind_at(self, positions: Int64Array) -> NDArray[np.float64]:
+        """Return the kind (place in the plan) at each position of the stream, NaN at -1."""
+        kinds = np.full(len(positions), np.nan)
+        known = positions >= 0
+        kinds[known] = self.plan.kind_of(self.signature[positions[known]])
+        return kinds
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What each snapshot's object had done, over snapshots (n), kinds (k), windows (w) and half-lives (h).
+    """What each snapshot's object had done, over snapshots (n), series (s), windows (w) and half-lives (h).
 
-    ``counts`` (n, k, w) counts activities with as_of - window <= time < as_of; ``total`` (n, k) those of all time.
-    ``days_since`` (n, k) is NaN where there was none. ``decayed`` (n, h) sums 0.5 ** (age / half-life) over all
-    activities. ``active_days`` (n, w) counts distinct UTC days with an activity in the window.
+    ``counts`` (n, s, w) counts the activities of the windowed series with as_of - window <= time < as_of; ``total``
+    (n, s) those of all time. ``days_since`` (n, s) is NaN where there was none. ``decayed`` (n, 1 or 3, h) sums
+    0.5 ** (age / half-life) over all activities, and with directions over the inbound and the outbound ones.
+    ``active_days`` (n, w) counts distinct UTC days with an activity in the window.
+
+    An answer is the first activity of the other side after one or several of one's own; it took as long as the first
+    of these had waited. ``answers`` (n, 6, or none without directions) tells days, NaN where there are none: their
+    last and mean answer, our last and mean answer, how long we have been waiting for them, how long they for us.
     """
 
     counts: NDArray[np.float64]
@@ -57,21 +66,35 @@ class Behaviour:
     days_since: NDArray[np.float64]
     decayed: NDArray[np.float64]
     active_days: NDArray[np.float64]
+    answers: NDArray[np.float64]
 
 
-def contact_activities(*, activities: pd.DataFrame, contact_ids: pd.Index, kinds: tuple[str, ...]) -> ActivityStream:
-    """Sort activities by the contact they belong to; kinds beyond ``kinds`` become ``OTHER_KIND``."""
+def contact_activities(
+    *,
+    activities: pd.DataFrame,
+    contact_ids: pd.Index,
+    kinds: tuple[str, ...] = (),
+    plan: SeriesPlan | None = None,
+    discount: Discount = NO_DISCOUNT,
+) -> ActivityStream:
+    """Sort activities by the contact they belong to; give the kinds to count, or a whole plan of series.
+
+    Activities of contacts that ``contact_ids`` does not have belong to nobody.
+    """
     return _activity_stream(
         activities=activities,
-        rows=np.arange(len(activities)),
+        rows=None,
         objects=codes(activities["contact_id"], index=contact_ids),
-        not_before=np.full(len(activities), -NEVER),
-        kinds=kinds,
+        not_before=None,
+        plan=plan or SeriesPlan(kinds),
+        discount=discount,
         object_count=len(contact_ids),
     )
 
 
-def deal_activities(*, tables: CrmTables, deal_ids: pd.Index, kinds: tuple[str, ...]) -> ActivityStream:
+def deal_activities(
+    *, tables: CrmTables, deal_ids: pd.Index, plan: SeriesPlan, discount: Discount = NO_DISCOUNT
+) -> ActivityStream:
     """Sort activities by deal: those of the deal itself and, where they name no deal, those of its contacts.
 
     What a contact did before it was created counts for its deals from its creation on: until then nobody knew
@@ -92,17 +115,10 @@ def deal_activities(*, tables: CrmTables, deal_ids: pd.Index, kinds: tuple[str, 
         rows=np.concatenate([np.arange(len(activities)), through["row"].to_numpy(dtype=np.int64)]),
         objects=np.concatenate([own, through["deal"].to_numpy(dtype=np.int64)]),
         not_before=np.concatenate([np.full(len(activities), -NEVER), np.where(created == NEVER, -NEVER, created)]),
-        kinds=kinds,
+        plan=plan,
+        discount=discount,
         object_count=len(deal_ids),
     )
-
-
-def kind_codes(types: pd.Series, *, kinds: tuple[str, ...]) -> Int64Array:
-    """Return the position of each activity's kind; unlisted kinds take the position of ``OTHER_KIND``, or -1."""
-    index = pd.Index(kinds)
-    other = codes(pd.Series([OTHER_KIND]), index=index)[0]
-    found = codes(types, index=index)
-    return np.where(found >= 0, found, other)
 
 
 def behaviour_before(
@@ -114,65 +130,114 @@ def behaviour_before(
     half_lives_days: tuple[float, ...],
 ) -> Behaviour:
     """Summarise each object's activities strictly before its as-of (microseconds); any order of snapshots."""
-    order = np.lexsort((as_of, objects))
-    shape = (len(objects), len(activities.kinds))
-    counts = np.zeros((*shape, len(windows_days)))
-    total = np.zeros(shape)
-    days_since = np.full(shape, np.nan)
-    decayed = np.zeros((len(objects), len(half_lives_days)))
-    active_days = np.zeros((len(objects), len(windows_days)))
+    plan = activities.plan
+    rows, series, windows = len(objects), len(plan.names), len(windows_days)
+    summary = Behaviour(
+        counts=np.zeros((rows, plan.windowed, windows)),
+        total=np.zeros((rows, series)),
+        days_since=np.full((rows, series), np.nan),
+        decayed=np.zeros((rows, 3 if plan.directed else 1, len(half_lives_days))),
+        active_days=np.zeros((rows, windows)),
+        answers=np.full((rows, 6 if plan.directed else 0), np.nan),
+    )
+    member_starts, members = plan.members()
     _sweep(
         activities.stream.starts,
         activities.stream.times,
-        activities.kind,
-        order,
+        activities.signature,
+        member_starts,
+        members,
+        plan.side_of(np.arange(plan.signatures)) if plan.directed else np.zeros(plan.signatures, dtype=np.int64),
+        np.lexsort((as_of, objects)),
         objects,
         as_of,
         np.round(np.array(windows_days, dtype=np.float64) * MICROSECONDS_PER_DAY).astype(np.int64),
-        np.array(half_lives_days, dtype=np.float64) * MICROSECONDS_PER_DAY,
-        counts,
-        total,
-        days_since,
-        decayed,
-        active_days,
+        -1.0 / (np.array(half_lives_days, dtype=np.float64) * MICROSECONDS_PER_DAY),
+        summary.counts,
+        summary.total,
+        summary.days_since,
+        summary.decayed,
+        summary.active_days,
+        summary.answers,
     )
-    return Behaviour(counts=counts, total=total, days_since=days_since, decayed=decayed, active_days=active_days)
+    return summary
 
 
 def _activity_stream(
     *,
     activities: pd.DataFrame,
-    rows: Int64Array,
+    rows: Int64Array | None,
     objects: Int64Array,
-    not_before: Int64Array,
-    kinds: tuple[str, ...],
+    not_before: Int64Array | None,
+    plan: SeriesPlan,
+    discount: Discount,
     object_count: int,
 ) -> ActivityStream:
-    times = np.maximum(effective_time("activities", activities)[rows], not_before)
-    occurred = microseconds(activities["occurred_at"])[rows]
-    kind = kind_codes(activities["type"], kinds=kinds)[rows]
+    times = effective_time("activities", activities)
+    occurred = microseconds(activities["occurred_at"])
+    signature = plan.signatures_of(activities, occurred=occurred).astype(_narrowest(plan.signatures))
+    if rows is not None:
+        times, occurred, signature = times[rows], occurred[rows], signature[rows]
+    if not_before is not None:
+        times = np.maximum(times, not_before)
+    # Of activities at the same instant the order must not hang on how the table was delivered.
+    ties = (occurred, signature)
     stream = fact_stream(
-        objects=np.where(kind >= 0, objects, -1), times=times, object_count=object_count, ties=(occurred,)
+        objects=np.where(signature >= 0, objects, -1), times=times, object_count=object_count, ties=ties
     )
-    return ActivityStream(stream=stream, kind=kind[stream.rows], source_rows=rows[stream.rows], kinds=kinds)
+    left = discounted(
+        stream=stream, signature=signature[stream.rows], occurred=occurred[stream.rows], plan=plan, discount=discount
+    )
+    stream = stream if left is None else left
+    signature = signature[stream.rows]
+    if rows is not None:
+        stream = FactStream(starts=stream.starts, times=stream.times, rows=rows[stream.rows])
+    return ActivityStream(stream=stream, signature=signature, plan=plan)
+
+
+def _narrowest(signatures: int) -> type[np.signedinteger]:
+    return np.int16 if signatures <= np.iinfo(np.int16).max else np.int32
 
 
 @njit(cache=True)
 def _sweep(  # type: ignore[no-untyped-def]  # compiled by Numba
-    starts, times, kind, order, objects, as_of, windows, half_lives, counts, total, days_since, decayed, active_days
+    starts,
+    times,
+    signature,
+    member_starts,
+    members,
+    side_of,
+    order,
+    objects,
+    as_of,
+    windows,
+    fading,
+    counts,
+    total,
+    days_since,
+    decayed,
+    active_days,
+    answers,
 ):
     day = 86_400_000_000
-    n_kinds = total.shape[1]
+    n_series = total.shape[1]
+    n_windowed = counts.shape[1]
     n_windows = windows.shape[0]
-    running = np.zeros((n_kinds, n_windows))
-    seen = np.zeros(n_kinds)
-    last = np.zeros(n_kinds, dtype=np.int64)
+    n_groups, n_lives = decayed.shape[1], decayed.shape[2]
+    running = np.zeros((n_windowed, n_windows))
+    seen = np.zeros(n_series)
+    last = np.zeros(n_series, dtype=np.int64)
     tail = np.zeros(n_windows, dtype=np.int64)
     days = np.zeros(n_windows)
-    warmth = np.zeros(half_lives.shape[0])
+    warmth = np.zeros((n_groups, n_lives))
+    warm_at = np.zeros(n_groups, dtype=np.int64)
+    answer_last = np.zeros(3)
+    answer_sum = np.zeros(3)
+    answer_count = np.zeros(3)
     head = np.int64(0)
-    warm_at = np.int64(0)
     current = np.int64(-1)
+    side = np.int64(0)
+    waiting_since = np.int64(0)
     for place in range(order.shape[0]):
         snapshot = order[place]
         item = objects[snapshot]
@@ -186,35 +251,68 @@ def _sweep(  # type: ignore[no-untyped-def]  # compiled by Numba
             tail[:] = head
             days[:] = 0.0
             warmth[:] = 0.0
-            warm_at = np.int64(0)
+            warm_at[:] = as_of[snapshot]
+            answer_count[:] = 0.0
+            answer_sum[:] = 0.0
+            side = np.int64(0)
         now = as_of[snapshot]
         while head < starts[item + 1] and times[head] < now:
             at = times[head]
-            which = kind[head]
-            seen[which] += 1.0
-            last[which] = at
+            what = signature[head]
+            for member in range(member_starts[what], member_starts[what + 1]):
+                which = members[member]
+                seen[which] += 1.0
+                last[which] = at
+                if which < n_windowed:
+                    for window in range(n_windows):
+                        running[which, window] += 1.0
+            new_day = head == starts[item] or times[head - 1] // day != at // day
             for window in range(n_windows):
-                running[which, window] += 1.0
-                if head == tail[window] or times[head - 1] // day != at // day:
+                if new_day or head == tail[window]:
                     days[window] += 1.0
-            for life in range(half_lives.shape[0]):
-                warmth[life] = warmth[life] * 0.5 ** ((at - warm_at) / half_lives[life]) + 1.0
-            warm_at = at
+            who = side_of[what]
+            if head == starts[item]:
+                warm_at[:] = at
+            for life in range(n_lives):
+                warmth[0, life] = warmth[0, life] * np.exp2((at - warm_at[0]) * fading[life]) + 1.0
+            warm_at[0] = at
+            if who > 0:
+                for life in range(n_lives):
+                    warmth[who, life] = warmth[who, life] * np.exp2((at - warm_at[who]) * fading[life]) + 1.0
+                warm_at[who] = at
+                if side != who:
+                    if side > 0:
+                        answer_last[who] = at - waiting_since
+                        answer_sum[who] += at - waiting_since
+                        answer_count[who] += 1.0
+                    side = who
+                    waiting_since = at
             head += 1
         for window in range(n_windows):
             limit = now - windows[window]
             while tail[window] < head and times[tail[window]] < limit:
                 position = tail[window]
-                running[kind[position], window] -= 1.0
+                what = signature[position]
+                for member in range(member_starts[what], member_starts[what + 1]):
+                    if members[member] < n_windowed:
+                        running[members[member], window] -= 1.0
                 if position + 1 == head or times[position + 1] // day != times[position] // day:
                     days[window] -= 1.0
                 tail[window] += 1
             active_days[snapshot, window] = days[window]
-            for which in range(n_kinds):
+            for which in range(n_windowed):
                 counts[snapshot, which, window] = running[which, window]
-        for which in range(n_kinds):
+        for which in range(n_series):
             total[snapshot, which] = seen[which]
             if seen[which] > 0.0:
                 days_since[snapshot, which] = (now - last[which]) / day
-        for life in range(half_lives.shape[0]):
-            decayed[snapshot, life] = warmth[life] * 0.5 ** ((now - warm_at) / half_lives[life])
+        for group in range(n_groups):
+            for life in range(n_lives):
+                decayed[snapshot, group, life] = warmth[group, life] * np.exp2((now - warm_at[group]) * fading[life])
+        for who in range(1, n_groups):
+            if answer_count[who] > 0.0:
+                answers[snapshot, 2 * who - 2] = answer_last[who] / day
+                answers[snapshot, 2 * who - 1] = answer_sum[who] / answer_count[who] / day
+        if side > 0:
+            # Whoever acted last waits for the other.
+            answers[snapshot, 6 - side] = (now - waiting_since) / day

@@ -11,7 +11,7 @@ from features.contact_features import Column, position_share
 from features.episodes import OPEN, Tally, Timelines
 from features.properties import PropertyValues
 from features.tables import CrmTables
-from features.visibility import MICROSECONDS_PER_DAY, Int64Array, codes, fact_stream, link_times
+from features.visibility import MICROSECONDS_PER_DAY, Int64Array, codes, fact_stream, link_times, microseconds
 
 PRIOR_CLOSINGS = 5.0
 """Pseudo-closings at the overall rate that a person's own record is shrunk by."""
@@ -77,6 +77,23 @@ def contacts_count(
     deal = codes(tables["deal_contacts"]["deal_id"], index=timelines.deal_ids)
     links = fact_stream(objects=deal, times=link_times(tables), object_count=len(timelines.deal_ids))
     return {"contacts_count": links.before(objects=objects, as_of=as_of).astype(np.float64)}
+
+
+def first_contacts(*, tables: CrmTables, timelines: Timelines) -> Int64Array:
+    """Return for each deal the contact on it that was created first (row of ``contacts``), or -1."""
+    created = microseconds(tables["contacts"]["created_at"])
+    links = tables["deal_contacts"]
+    linked = pd.DataFrame(
+        {
+            "deal": codes(links["deal_id"], index=timelines.deal_ids),
+            "contact": codes(links["contact_id"], index=pd.Index(tables["contacts"]["contact_id"])),
+        }
+    ).query("deal >= 0 and contact >= 0")
+    linked = linked.assign(created=created[linked["contact"]])
+    oldest = linked.sort_values(["deal", "created", "contact"], kind="stable").drop_duplicates("deal")
+    contact_of_deal = np.full(len(timelines.deal_ids), -1)
+    contact_of_deal[oldest["deal"]] = oldest["contact"]
+    return contact_of_deal
 
 
 class Records:

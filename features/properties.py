@@ -22,7 +22,7 @@ TABLE_OF: Final[Mapping[ObjectType, str]] = {"contact": "contacts", "company": "
 CONTRACT_COLUMNS: Final = frozenset(
     {"company_id", "owner_id", "source", "amount", "currency", "expected_close_at", "pipeline"}
 )
-STRUCTURE: Final = frozenset({"contact_id", "company_id", "deal_id", "created_at", "pipeline"})
+STRUCTURE: Final = frozenset({"contact_id", "deal_id", "created_at", "pipeline"})
 _NOTHING: Final = np.array([None], dtype=object)
 
 
@@ -100,7 +100,7 @@ def usable_properties(
     table = TABLE_OF[object_type]
     frame = tables[table]
     safe = settings.safe(object_type)
-    columns = [name for name in frame.columns if name not in STRUCTURE]
+    columns = [name for name in frame.columns if name not in STRUCTURE and name != f"{object_type}_id"]
     for name in safe:
         if name not in columns:
             raise UnknownPropertyError(table=table, column=name, known=columns)

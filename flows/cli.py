@@ -303,6 +303,26 @@ def rollback_model(question: str, reason: str, home: Path) -> None:
     click.echo(f"{question}: back to version {promotion.to_version} (from {promotion.from_version})")
 
 
+@main.group()
+def features() -> None:
+    """See what the models look at."""
+
+
+@features.command("list")
+@click.argument("question", type=QUESTIONS, required=False)
+@json_option
+def list_features(question: Any, as_json: bool) -> None:
+    """List the features: what each says, where it comes from, since when it is known."""
+    from features.feature_page import described
+    from flows.feature_list import show_features
+
+    listed = described(question)
+    if as_json:
+        _print_json(listed)
+    else:
+        show_features(listed)
+
+
 @main.command()
 @click.option("--batch", help="Which batch; the latest by default.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.behaviour import (
-    ActivityStream,
     Behaviour,
     behaviour_before,
     contact_activities,
     deal_activities,
-    kind_codes,
 )
-from features.visibility import MICROSECONDS_PER_DAY, fact_stream, instant
+from features.series import SeriesPlan, kind_codes
+from features.visibility import MICROSECONDS_PER_DAY, instant
 from tests.features.builders import make_frame, make_tables
 
 DAY = MICROSECONDS_PER_DAY
@@ -86,7 +89,7 @@ def test_decayed_activity_halves_with_every_half_life() -> None:
 
     found = behaviour(rows)
 
-    assert found.decayed[0] == pytest.approx([0.25 + 0.5, 2**-0.5 + 2**-0.25])
+    assert found.decayed[0, 0] == pytest.approx([0.25 + 0.5, 2**-0.5 + 2**-0.25])
 
 
 def test_contact_without_activity_has_no_counts_and_no_last_time() -> None:
@@ -161,10 +164,10 @@ def test_activities_of_a_deal_are_its_own_and_those_of_its_contacts_that_name_no
         ],
     )
 
-    found = deal_activities(tables=tables, deal_ids=pd.Index(["d1", "d2"]), kinds=KINDS)
+    found = deal_activities(tables=tables, deal_ids=pd.Index(["d1", "d2"]), plan=SeriesPlan(KINDS))
 
     assert found.stream.starts.tolist() == [0, 4, 5]
-    assert (found.source_rows + 1).tolist() == [1, 2, 3, 4, 3]
+    assert (found.stream.rows + 1).tolist() == [1, 2, 3, 4, 3]
 
 
 def test_what_a_contact_did_before_it_was_created_counts_for_its_deal_from_its_creation_on() -> None:
@@ -179,70 +182,237 @@ def test_what_a_contact_did_before_it_was_created_counts_for_its_deal_from_its_c
         ],
     )
 
-    found = deal_activities(tables=tables, deal_ids=pd.Index(["d1"]), kinds=KINDS)
+    found = deal_activities(tables=tables, deal_ids=pd.Index(["d1"]), plan=SeriesPlan(KINDS))
 
     assert found.stream.times.tolist() == [at("2024-03-03T00:00Z"), at("2024-03-05T00:00Z"), at("2024-03-05T00:00Z")]
-    assert found.source_rows.tolist() == [2, 1, 0]
+    assert found.stream.rows.tolist() == [2, 1, 0]
 
 
-def plain_reading(
-    *, owner: list[int], times: list[int], kind: list[int], objects: list[int], as_of: list[int]
-) -> Behaviour:
+# a call and an e-mail two weeks before; then they and we take turns
+CONVERSATION = [
+    {"contact_id": "c1", "type": "note", "occurred_at": "2024-02-01T00:00Z"},  # nobody's turn changes
+    {"contact_id": "c1", "type": "email", "direction": "outbound", "occurred_at": "2024-02-02T00:00Z"},  # we ask
+    {"contact_id": "c1", "type": "email", "direction": "outbound", "occurred_at": "2024-02-04T00:00Z"},  # and again
+    {"contact_id": "c1", "type": "email", "direction": "inbound", "occurred_at": "2024-02-05T00:00Z"},  # after 3 days
+    {"contact_id": "c1", "type": "email", "direction": "inbound", "occurred_at": "2024-02-06T12:00Z"},
+    {"contact_id": "c1", "type": "call", "direction": "outbound", "occurred_at": "2024-02-07T00:00Z"},  # after 2 days
+    {"contact_id": "c1", "type": "email", "direction": "inbound", "occurred_at": "2024-02-08T00:00Z"},  # after 1 day
+]
+
+
+def conversation_at(*times: str) -> list[list[float]]:
+    ids = pd.Index(["c1"])
+    return (
+        behaviour_before(
+            activities=contact_activities(
+                activities=make_frame("activities", CONVERSATION),
+                contact_ids=ids,
+                plan=SeriesPlan(("call", "email", "note"), directed=True),
+            ),
+            objects=np.zeros(len(times), dtype=np.int64),
+            as_of=np.array([at(time) for time in times]),
+            windows_days=(),
+            half_lives_days=(),
+        )
+        .answers.round(9)
+        .tolist()
+    )
+
+
+def test_answers_are_timed_from_the_first_message_that_waited() -> None:
+    nothing, asked, answered, mutual = conversation_at(
+        "2024-02-02T00:00Z", "2024-02-05T00:00Z", "2024-02-06T00:00Z", "2024-02-09T00:00Z"
+    )
+
+    nan = pytest.approx(np.nan, nan_ok=True)
+    assert nothing == [nan] * 6
+    # on 5 February our message of the 2nd has waited three days, and its answer is not yet known
+    assert asked == [nan, nan, nan, nan, 3.0, nan]
+    # a day later they have answered after three days, and wait for us since
+    assert answered == [3.0, 3.0, nan, nan, nan, 1.0]
+    # we answered after two days, and they after one: two on average
+    assert mutual == [1.0, 2.0, 2.0, 2.0, nan, 1.0]
+
+
+def test_engagement_of_each_side_fades_on_its_own() -> None:
+    ids = pd.Index(["c1"])
+    found = behaviour_before(
+        activities=contact_activities(
+            activities=make_frame("activities", CONVERSATION[:4]),
+            contact_ids=ids,
+            plan=SeriesPlan(("email", "note"), directed=True),
+        ),
+        objects=np.array([0]),
+        as_of=np.array([at("2024-02-06T00:00Z")]),
+        windows_days=(),
+        half_lives_days=(1,),
+    )
+
+    # the note 5 days before, our messages 4 and 2 days before, theirs a day before
+    assert found.decayed[0, :, 0] == pytest.approx([2**-5 + 2**-4 + 2**-2 + 2**-1, 2**-1, 2**-4 + 2**-2])
+
+
+def test_an_activity_belongs_to_its_kind_its_direction_and_its_outcome() -> None:
+    plan = SeriesPlan(("call", "meeting"), directed=True, outcomes=(("call", "connected"), ("meeting", "held")))
+    rows = [
+        {"type": "call", "direction": "outbound", "outcome": "connected"},
+        {"type": "call", "direction": "outbound", "outcome": "held"},  # not an outcome of calls
+        {"type": "meeting", "direction": "inbound", "outcome": "held"},
+        {"type": "meeting", "outcome": "no_show"},
+    ]
+    found = behaviour_before(
+        activities=contact_activities(
+            activities=make_frame("activities", [{"contact_id": "c1", **row} for row in rows]),
+            contact_ids=pd.Index(["c1"]),
+            plan=plan,
+        ),
+        objects=np.array([0]),
+        as_of=np.array([at("2024-01-02T00:00Z")]),
+        windows_days=(7,),
+        half_lives_days=(),
+    )
+
+    assert plan.names == ("call", "meeting", "inbound", "outbound", "call_connected", "meeting_held")
+    assert found.total[0].tolist() == [2, 2, 1, 2, 1, 1]
+    assert found.counts[0, :, 0].tolist() == [2, 2, 1, 2]
+
+
+def test_activities_centuries_away_break_nothing() -> None:
+    rows = [
+        {"contact_id": "c1", "type": "call", "occurred_at": "1700-01-01T00:00:00Z"},
+        {"contact_id": "c1", "type": "email", "occurred_at": "2024-03-09T12:00:00Z"},
+        {"contact_id": "c1", "type": "email", "occurred_at": "2999-01-01T00:00:00Z"},
+    ]
+
+    now, long_ago = behaviour(rows), behaviour(rows, as_of="1700-01-02T00:00:00Z")
+
+    assert now.total[0].tolist() == [1, 1]
+    assert now.decayed[0, 0] == pytest.approx([2 ** (-1 / 7), 2 ** (-1 / 28)])
+    assert long_ago.total[0].tolist() == [1, 0]
+    assert long_ago.decayed[0, 0] == pytest.approx([2 ** (-1 / 7), 2 ** (-1 / 28)])
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One activity as a plain reader sees it."""
+
+    owner: int
+    time: int
+    kind: str
+    direction: str | None
+    outcome: str | None
+
+
+PLAN = SeriesPlan(KINDS, directed=True, outcomes=(("call", "held"),), utc_offset_hours=2.0)
+WINDOWS, LIVES = (1.0, 2.5, 7.0), (0.5, 7.0)
+
+
+def series_of(one: Happening) -> set[str]:
+    local = datetime.fromtimestamp(one.time / 1e6, tz=UTC) + timedelta(hours=2)
+    return {
+        one.kind,
+        *([one.direction] if one.direction else []),
+        *(["call_held"] if (one.kind, one.outcome) == ("call", "held") else []),
+        *(["working_hours"] if local.weekday() < 5 and 8 <= local.hour < 18 else []),
+    }
+
+
+def plain_answers(past: list[Happening], now: int) -> list[float]:
+    """Read a conversation turn by turn."""
+    turns: list[tuple[str, int]] = []
+    for one in past:
+        if one.direction and (not turns or turns[-1][0] != one.direction):
+            turns.append((one.direction, one.time))
+    gaps: dict[str, list[float]] = {"inbound": [], "outbound": []}
+    for (_, asked), (side, answered) in pairwise(turns):
+        gaps[side].append((answered - asked) / DAY)
+    waiting = dict.fromkeys(gaps, np.nan)
+    if turns:
+        waiting[turns[-1][0]] = (now - turns[-1][1]) / DAY
+    found = [
+        value for side in gaps for value in ((gaps[side][-1], np.mean(gaps[side])) if gaps[side] else (np.nan,) * 2)
+    ]
+    return [*map(float, found), waiting["outbound"], waiting["inbound"]]
+
+
+def plain_reading(happenings: list[Happening], *, objects: list[int], as_of: list[int]) -> Behaviour:
     """Compute the same by the definitions, one snapshot at a time."""
-    windows, lives = (1.0, 2.5, 7.0), (0.5, 7.0)
     found = Behaviour(
-        counts=np.zeros((len(objects), 2, 3)),
-        total=np.zeros((len(objects), 2)),
-        days_since=np.full((len(objects), 2), np.nan),
-        decayed=np.zeros((len(objects), 2)),
+        counts=np.zeros((len(objects), 4, 3)),
+        total=np.zeros((len(objects), 6)),
+        days_since=np.full((len(objects), 6), np.nan),
+        decayed=np.zeros((len(objects), 3, 2)),
         active_days=np.zeros((len(objects), 3)),
+        answers=np.full((len(objects), 6), np.nan),
     )
     for row, (who, now) in enumerate(zip(objects, as_of, strict=True)):
-        past = [(t, k) for o, t, k in zip(owner, times, kind, strict=True) if o == who >= 0 and t < now]
-        for which in range(2):
-            own = [t for t, k in past if k == which]
+        past = [one for one in happenings if one.owner == who >= 0 and one.time < now]
+        for which, name in enumerate(PLAN.names):
+            own = [one.time for one in past if name in series_of(one)]
             found.total[row, which] = len(own)
             if own:
                 found.days_since[row, which] = (now - max(own)) / DAY
-            for place, days in enumerate(windows):
-                found.counts[row, which, place] = sum(t >= now - days * DAY for t in own)
-        for place, days in enumerate(windows):
-            found.active_days[row, place] = len({t // DAY for t, _ in past if t >= now - days * DAY})
-        for place, days in enumerate(lives):
-            found.decayed[row, place] = sum(0.5 ** ((now - t) / DAY / days) for t, _ in past)
+            if which < 4:
+                for place, days in enumerate(WINDOWS):
+                    found.counts[row, which, place] = sum(time >= now - days * DAY for time in own)
+        for place, days in enumerate(WINDOWS):
+            found.active_days[row, place] = len({one.time // DAY for one in past if one.time >= now - days * DAY})
+        for group, side in enumerate((None, "inbound", "outbound")):
+            own = [one.time for one in past if side in (None, one.direction)]
+            for place, days in enumerate(LIVES):
+                found.decayed[row, group, place] = sum(0.5 ** ((now - time) / DAY / days) for time in own)
+        if who >= 0:
+            found.answers[row] = plain_answers(past, now)
     return found
 
 
-# quarters of a day meet the borders of days and windows again and again
+# quarters of a day meet the borders of days, windows and working hours again and again
 moments = st.integers(0, 80).map(lambda quarter: 19_000 * DAY + quarter * (DAY // 4))
+happenings = st.builds(
+    Happening,
+    owner=st.integers(0, 2),
+    time=moments,
+    kind=st.sampled_from(KINDS),
+    direction=st.sampled_from(["inbound", "outbound", None]),
+    outcome=st.sampled_from(["held", "missed", None]),
+)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(
-    facts=st.lists(st.tuples(st.integers(0, 2), moments, st.integers(0, 1)), max_size=40),
+    facts=st.lists(happenings, max_size=40, unique_by=lambda one: (one.owner, one.time)),
     snapshots=st.lists(st.tuples(st.integers(-1, 2), moments), min_size=1, max_size=15),
 )
 def test_kernel_agrees_with_a_plain_reading_of_the_definitions(
-    facts: list[tuple[int, int, int]], snapshots: list[tuple[int, int]]
+    facts: list[Happening], snapshots: list[tuple[int, int]]
 ) -> None:
-    owner, times, kind = ([fact[part] for fact in facts] for part in range(3))
     objects, as_of = ([snapshot[part] for snapshot in snapshots] for part in range(2))
-    stream = fact_stream(objects=np.array(owner, dtype=np.int64), times=np.array(times, dtype=np.int64), object_count=3)
-    activities = ActivityStream(
-        stream=stream, kind=np.array(kind, dtype=np.int64)[stream.rows], source_rows=stream.rows, kinds=KINDS
+    rows = [
+        {
+            "contact_id": f"c{one.owner}",
+            "occurred_at": pd.Timestamp(one.time, unit="us", tz="UTC"),
+            "type": one.kind,
+            "direction": one.direction,
+            "outcome": one.outcome,
+        }
+        for one in facts
+    ]
+    activities = contact_activities(
+        activities=make_frame("activities", rows), contact_ids=pd.Index(["c0", "c1", "c2"]), plan=PLAN
     )
 
     found = behaviour_before(
         activities=activities,
         objects=np.array(objects, dtype=np.int64),
         as_of=np.array(as_of, dtype=np.int64),
-        windows_days=(1.0, 2.5, 7.0),
-        half_lives_days=(0.5, 7.0),
+        windows_days=WINDOWS,
+        half_lives_days=LIVES,
     )
 
-    expected = plain_reading(owner=owner, times=times, kind=kind, objects=objects, as_of=as_of)
+    expected = plain_reading(sorted(facts, key=lambda one: one.time), objects=objects, as_of=as_of)
     np.testing.assert_array_equal(found.counts, expected.counts)
     np.testing.assert_array_equal(found.total, expected.total)
     np.testing.assert_array_equal(found.days_since, expected.days_since)
     np.testing.assert_array_equal(found.active_days, expected.active_days)
     np.testing.assert_allclose(found.decayed, expected.decayed, rtol=1e-12)
+    np.testing.assert_allclose(found.answers, expected.answers, rtol=1e-12)

@@ -19,6 +19,7 @@ from features.deal_features import (
 )
 from features.episodes import build_timelines
 from features.properties import PropertyValues
+from features.series import SeriesPlan
 from features.tables import CrmTables
 from features.visibility import instant
 from tests.features.builders import SALES_STAGES, make_tables
@@ -96,7 +97,7 @@ def test_activity_in_the_stage_counts_from_its_entry_on() -> None:
 
     found = activity_in_stage(
         timelines=timelines,
-        activities=deal_activities(tables=tables, deal_ids=timelines.deal_ids, kinds=("call",)),
+        activities=deal_activities(tables=tables, deal_ids=timelines.deal_ids, plan=SeriesPlan(("call",))),
         objects=np.array([1, 1, 1]),
         as_of=moments("2024-01-11", "2024-01-20", "2024-01-21T01:00"),
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from features.catalogue import Question
 from features.feature_contract import RARE_LEVEL, FeatureContract, FeatureSettings, learn_contract
 from features.properties import LeftOut, PropertySettings, SafeColumns
+from features.series import NO_DISCOUNT
 from features.tables import CrmTables
 from tests.features.builders import SALES_STAGES, make_tables
 
@@ -59,7 +61,9 @@ def test_many_activities_of_one_contact_reach_only_one() -> None:
     assert contract.kinds == ("call", "other")
 
 
-@pytest.mark.parametrize("kind", ["other", "any", "lost", "warmth", "active_days"])
+@pytest.mark.parametrize(
+    "kind", ["other", "any", "lost", "first", "warmth", "warmth_inbound", "active_days", "inbound", "outbound", "trend"]
+)
 def test_kind_that_would_share_its_name_with_another_feature_counts_as_other(kind: str) -> None:
     tables = make_tables(
         contacts=[{}], activities=activities(call=1, fax=1, **{kind: 1}), deals=[{}], deal_contacts=[{}]
@@ -69,6 +73,76 @@ def test_kind_that_would_share_its_name_with_another_feature_counts_as_other(kin
 
     assert contract.kinds == ("call", "fax", "other")
     assert len(set(contract.names)) == len(contract.names)
+
+
+def ended(kind: str, *outcomes: str | None) -> list[dict[str, Any]]:
+    """Give an activity with each outcome to a contact of its own."""
+    return [
+        {"activity_id": f"{kind} {number}", "type": kind, "outcome": outcome, "contact_id": f"c{number}"}
+        for number, outcome in enumerate(outcomes, start=1)
+    ]
+
+
+def test_outcomes_that_reach_most_contacts_are_counted_per_kind() -> None:
+    rows = [
+        *ended("call", "connected", "connected", "connected", "busy", "busy", "wrong number"),
+        *ended("visit", None),
+    ]
+    rows += ended("meeting", "held", "held", "no_show", "no_show")
+    tables = make_tables(contacts=[{}] * 6, activities=rows)
+
+    two_of_each, _ = learn(tables, settings=FeatureSettings(min_level_count=2))
+    the_first_two, _ = learn(tables, settings=FeatureSettings(min_level_count=1, max_outcomes=2))
+
+    assert two_of_each.outcomes == (
+        ("call", "busy"),
+        ("call", "connected"),
+        ("meeting", "held"),
+        ("meeting", "no_show"),
+    )
+    assert the_first_two.outcomes == (("call", "busy"), ("call", "connected"))
+
+
+def test_outcomes_of_kinds_that_are_not_counted_alone_are_not_counted_either() -> None:
+    rows = [*ended("call", "busy", "connected", None), *ended("fax", "sent", "failed")]
+
+    contract, _ = learn(
+        make_tables(contacts=[{}] * 3, activities=rows), settings=FeatureSettings(max_kinds=1, min_level_count=1)
+    )
+
+    assert contract.kinds == ("call", "other")
+    assert contract.outcomes == (("call", "busy"), ("call", "connected"))
+
+
+def test_outcome_that_would_share_its_name_with_a_kind_is_not_counted() -> None:
+    rows = [*ended("call", "held", None), *ended("call_held", None)]
+
+    contract, _ = learn(make_tables(contacts=[{}] * 2, activities=rows), settings=FeatureSettings(min_level_count=1))
+
+    assert contract.outcomes == ()
+    assert contract.kinds == ("call", "call_held")
+
+
+@pytest.mark.parametrize(("days", "known"), [(1094, False), (1096, True)])
+def test_seasons_are_used_once_the_history_is_long_enough(days: int, known: bool) -> None:
+    ages = pd.Timestamp("2024-01-01T00:00Z") + pd.to_timedelta([0, days], unit="D")
+    # one contact in a hundred may have a wrong date without lengthening the history
+    contacts = [{"created_at": "1970-01-01T00:00Z"}, *({"created_at": age} for age in ages for _ in range(100))]
+
+    contract, _ = learn(make_tables(contacts=contacts), settings=FeatureSettings(min_level_count=1))
+
+    assert ({"month", "weekday"} <= set(contract.names)) == known
+
+
+def test_contract_written_before_a_setting_existed_counts_as_it_did_then() -> None:
+    contract, _ = learn(make_tables(contacts=[{}], activities=activities(call=1)))
+    later = {"directed", "outcomes", "trend_days", "utc_offset_hours", "discount"}
+    later |= {"company_links", "company_properties", "company_vouched"}
+
+    again = FeatureContract.model_validate(contract.model_dump(exclude=later))
+
+    assert again.discount == NO_DISCOUNT
+    assert again.plan.names == ("call", "working_hours")
 
 
 def test_kind_is_theirs_if_it_is_mostly_inbound() -> None:

@@ -111,7 +111,7 @@ def test_vouching_for_a_column_that_is_not_there_names_those_that_are() -> None:
     assert isinstance(raised.value, LeadScoringError)
     assert str(raised.value) == (
         "properties.contacts.safe names 'sources', which the table contacts does not have; "
-        "it has owner_id, email, source, lifecyclestage, level, seats. Correct the name or remove it."
+        "it has company_id, owner_id, email, source, lifecyclestage, level, seats. Correct the name or remove it."
     )
 
 

@@ -313,6 +313,7 @@ def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path
         "audit": ["audit", *source],
         "train": ["train", *source, *home],
         "score": ["score", *source, *home],
+        "features list": ["features", "list"],
         "models list": ["models", "list", "deals", *home],
         "models show": ["models", "show", "deals", *home],
         "status": ["status", *home],

@@ -152,7 +152,11 @@ def test_a_feature_that_stands_for_a_protected_attribute_is_named(synthetic: Syn
     reasons = {one.name: one.reason for one in found.columns if one.use == "left out"}
     assert reasons["age"] == "protected attribute (age): never used unless vouched for"
     assert reasons["marital"] == "protected attribute (marital status): never used unless vouched for"
-    assert {(one.attribute, one.feature) for one in found.proxies} == {("age", "property_source")}
+    # what happens first with a contact depends on where it came from
+    assert {(one.attribute, one.feature) for one in found.proxies} == {
+        ("age", "property_source"),
+        ("age", "first_kind"),
+    }
     assert all(one.auc > 0.7 for one in found.proxies)
 
 

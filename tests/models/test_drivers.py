@@ -47,7 +47,7 @@ def test_families_come_by_the_mean_size_of_their_effect() -> None:
 
     assert [family["family"] for family in told] == ["stage", "pace"]
     assert [family["mean_abs_effect"] for family in told] == pytest.approx([(0.3 + 3 * 0.1) / 4, 0.1])
-    assert [family["words"] for family in told] == ["where the deal stands", "how long it has taken"]
+    assert [family["words"] for family in told] == ["where the deal stands", "how long things take, and when"]
 
 
 def test_a_category_has_a_bin_for_each_value_and_one_for_none() -> None:
@@ -89,7 +89,7 @@ def test_a_feature_without_effect_is_left_out() -> None:
     told = describe({"number": [1.0, 2.0]}, {"number": [0.0, 0.0]})
 
     assert told == [
-        {"family": "pace", "words": "how long it has taken", "mean_abs_effect": 0.0, "features": []},
+        {"family": "pace", "words": "how long things take, and when", "mean_abs_effect": 0.0, "features": []},
     ]
 
 

@@ -1,0 +1,204 @@
+"""Series of activities: what is counted together, and what counts at all.
+
+An activity belongs to several series at once: its kind, its direction, its kind with its outcome, working hours. All
+activities that belong to the same series share a signature, a small number, so that the kernel finds the series of an
+activity in one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.visibility import MICROSECONDS_PER_DAY, FactStream, Int64Array, codes
+
+OTHER_KIND: Final = "other"
+DIRECTIONS: Final = ("inbound", "outbound")
+WORKING_HOURS: Final = "working_hours"
+_FIRST_HOUR, _LAST_HOUR = 8, 18
+_SATURDAY: Final = 5
+_MICROSECONDS_PER_HOUR: Final = MICROSECONDS_PER_DAY // 24
+_SIDES: Final = 1 + len(DIRECTIONS)
+
+
+class Discount(BaseModel):
+    """Which activities are machines at work and do not count."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    burst_kinds: tuple[str, ...] = Field(
+        default=("open", "click", "view"), description="Kinds whose name holds one of these words may come in bursts."
+    )
+    burst_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        description="Of such a kind, one that follows another this soon is not counted; 0 counts all.",
+    )
+    max_per_day: int = Field(
+        default=1000, ge=0, description="Of a contact's or deal's activities of one day no more count; 0 counts all."
+    )
+
+
+NO_DISCOUNT: Final = Discount(burst_kinds=(), burst_seconds=0.0, max_per_day=0)
+
+
+@dataclass(frozen=True)
+class SeriesPlan:
+    """The series to count, in this order: kinds, directions, outcomes (a kind with an outcome), working hours.
+
+    ``utc_offset_hours`` moves the clock that working hours are read from; None leaves them out.
+    """
+
+    kinds: tuple[str, ...]
+    directed: bool = False
+    outcomes: tuple[tuple[str, str], ...] = ()
+    utc_offset_hours: float | None = None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all series, in order."""
+        return (
+            *self.kinds,
+            *(DIRECTIONS if self.directed else ()),
+            *(f"{kind}_{outcome}" for kind, outcome in self.outcomes),
+            *((WORKING_HOURS,) if self.utc_offset_hours is not None else ()),
+        )
+
+    @property
+    def inbound(self) -> int:
+        """Return the place of the inbound series; the outbound one follows. -1 without directions."""
+        return len(self.kinds) if self.directed else -1
+
+    @property
+    def windowed(self) -> int:
+        """Return how many series, the first ones, are counted in windows."""
+        return len(self.kinds) + len(DIRECTIONS) * self.directed
+
+    @property
+    def signatures(self) -> int:
+        """Return how many signatures there are."""
+        return len(self.kinds) * _SIDES * (len(self.outcomes) + 1) * 2
+
+    def signatures_of(self, activities: pd.DataFrame, *, occurred: Int64Array) -> Int64Array:
+        """Return the signature of each activity, -1 for a kind that is not counted."""
+        kind = kind_codes(activities["type"], kinds=self.kinds)
+        side = np.zeros(len(activities), dtype=np.int64)
+        if self.directed:
+            side = 1 + codes(activities["direction"], index=pd.Index(DIRECTIONS))
+        signature = (kind * _SIDES + side) * (len(self.outcomes) + 1)
+        if self.outcomes:
+            signature += self._outcome_places(activities, kind=kind)
+        signature *= 2
+        if self.utc_offset_hours is not None:
+            signature += _in_working_hours(occurred, utc_offset_hours=self.utc_offset_hours)
+        return np.where(kind >= 0, signature, -1)
+
+    def kind_of(self, signature: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Return the kind (place in ``kinds``) behind each signature."""
+        return signature // (_SIDES * (len(self.outcomes) + 1) * 2)
+
+    def side_of(self, signature: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Return who acted behind each signature: 0 nobody knows, 1 they did, 2 we did."""
+        return signature // ((len(self.outcomes) + 1) * 2) % _SIDES
+
+    def members(self) -> tuple[Int64Array, Int64Array]:
+        """Return the series of each signature: those of signature i lie from ``starts[i]`` to ``starts[i + 1]``."""
+        lists = [list(self._series_of(*parts)) for parts in product(*map(range, self._shape))]
+        starts = np.append(0, np.cumsum([len(members) for members in lists]))
+        return starts.astype(np.int64), np.array([place for members in lists for place in members], dtype=np.int64)
+
+    @property
+    def _shape(self) -> tuple[int, int, int, int]:
+        return len(self.kinds), _SIDES, len(self.outcomes) + 1, 2
+
+    def _series_of(self, kind: int, side: int, outcome: int, working: int) -> Iterator[int]:
+        yield kind
+        if self.directed and side:
+            yield len(self.kinds) + side - 1
+        if outcome:
+            yield self.windowed + outcome - 1
+        if self.utc_offset_hours is not None and working:
+            yield len(self.names) - 1
+
+    def _outcome_places(self, activities: pd.DataFrame, *, kind: Int64Array) -> Int64Array:
+        """Return 1 + the place of each activity's kind and outcome in ``outcomes``, or 0."""
+        words = pd.Index(sorted({outcome for _, outcome in self.outcomes}))
+        place = np.zeros((len(self.kinds) + 1, len(words) + 1), dtype=np.int64)
+        for number, (name, outcome) in enumerate(self.outcomes, start=1):
+            place[self.kinds.index(name), words.get_loc(outcome)] = number
+        return np.asarray(place[kind, codes(activities["outcome"], index=words)])
+
+
+def kind_codes(types: pd.Series, *, kinds: tuple[str, ...]) -> Int64Array:
+    """Return the position of each activity's kind; unlisted kinds take the position of ``OTHER_KIND``, or -1."""
+    index = pd.Index(kinds)
+    other = codes(pd.Series([OTHER_KIND]), index=index)[0]
+    found = codes(types, index=index)
+    return np.where(found >= 0, found, other)
+
+
+def discounted(
+    *, stream: FactStream, signature: NDArray[np.integer], occurred: Int64Array, plan: SeriesPlan, discount: Discount
+) -> FactStream | None:
+    """Return the stream without the activities that do not count, or None if all do.
+
+    Whether one counts depends only on what came before it in the stream, so nothing later can change it.
+    """
+    bursty = np.array([any(word in kind for word in discount.burst_kinds) for kind in plan.kinds], dtype=bool)
+    keep = _counting(
+        stream.starts,
+        plan.kind_of(np.arange(plan.signatures)).astype(np.int64),
+        signature,
+        occurred,
+        bursty & (discount.burst_seconds > 0),
+        int(discount.burst_seconds * 1_000_000),
+        discount.max_per_day,
+    )
+    if keep.all():
+        return None
+    before = np.append(0, np.cumsum(keep))
+    return FactStream(starts=before[stream.starts], times=stream.times[keep], rows=stream.rows[keep])
+
+
+def _in_working_hours(occurred: Int64Array, *, utc_offset_hours: float) -> NDArray[np.bool_]:
+    local = occurred + int(utc_offset_hours * _MICROSECONDS_PER_HOUR)
+    # 1 January 1970 was a Thursday.
+    weekday = (local // MICROSECONDS_PER_DAY + 3) % 7
+    hour = local % MICROSECONDS_PER_DAY // _MICROSECONDS_PER_HOUR
+    return np.asarray((weekday < _SATURDAY) & (hour >= _FIRST_HOUR) & (hour < _LAST_HOUR), dtype=np.bool_)
+
+
+@njit(cache=True)
+def _counting(starts, kind_of, signature, occurred, bursty, burst, max_per_day):  # type: ignore[no-untyped-def]  # Numba
+    day = 86_400_000_000
+    keep = np.ones(signature.shape[0], dtype=np.bool_)
+    latest = np.zeros(bursty.shape[0], dtype=np.int64)
+    owner = np.full(bursty.shape[0], -1, dtype=np.int64)
+    for item in range(starts.shape[0] - 1):
+        today = np.int64(0)
+        counted = 0
+        for position in range(starts[item], starts[item + 1]):
+            at = occurred[position]
+            kind = kind_of[signature[position]]
+            if bursty[kind]:
+                if owner[kind] == item and abs(at - latest[kind]) <= burst:
+                    keep[position] = False
+                owner[kind] = item
+                latest[kind] = at
+            if at // day != today or counted == 0:
+                today = at // day
+                counted = 0
+            if keep[position]:
+                counted += 1
+                if max_per_day > 0 and counted > max_per_day:
+                    keep[position] = False
+    return keep
