@@ -102,22 +102,30 @@ def deal_activities(
     """
     activities, deal_contacts = tables["activities"], tables["deal_contacts"]
     own = codes(activities["deal_id"], index=deal_ids)
-    loose = np.flatnonzero(activities["deal_id"].isna().to_numpy() & activities["contact_id"].notna().to_numpy())
+    linked = pd.Index(deal_contacts["contact_id"].unique())
     links = pd.DataFrame(
-        {"contact_id": deal_contacts["contact_id"], "deal": codes(deal_contacts["deal_id"], index=deal_ids)}
+        {
+            "contact": codes(deal_contacts["contact_id"], index=linked),
+            "deal": codes(deal_contacts["deal_id"], index=deal_ids),
+        }
     ).drop_duplicates()
-    through = pd.DataFrame({"contact_id": activities["contact_id"].iloc[loose], "row": loose}).merge(
-        links, on="contact_id"
-    )
-    created = created_times(through["contact_id"], table=tables["contacts"], key="contact_id")
+    contact = np.where(activities["deal_id"].isna(), codes(activities["contact_id"], index=linked), -1)
+    loose = np.flatnonzero(contact >= 0)
+    through = pd.DataFrame({"contact": contact[loose], "row": loose}).merge(links, on="contact")
+    created = created_times(pd.Series(linked), table=tables["contacts"], key="contact_id")[through["contact"]]
+    mine = np.flatnonzero(own >= 0)
+    rows = np.concatenate([mine, through["row"].to_numpy(dtype=np.int64)])
+    sellers = pd.Index(sorted(activities["owner_id"].dropna().unique()), dtype="str")
     return _activity_stream(
         activities=activities,
-        rows=np.concatenate([np.arange(len(activities)), through["row"].to_numpy(dtype=np.int64)]),
-        objects=np.concatenate([own, through["deal"].to_numpy(dtype=np.int64)]),
-        not_before=np.concatenate([np.full(len(activities), -NEVER), np.where(created == NEVER, -NEVER, created)]),
+        rows=rows,
+        objects=np.concatenate([own[mine], through["deal"].to_numpy(dtype=np.int64)]),
+        not_before=np.concatenate([np.full(len(mine), -NEVER), np.where(created == NEVER, -NEVER, created)]),
         plan=plan,
         discount=discount,
         object_count=len(deal_ids),
+        # Who acted last is a feature of deals.
+        ties=(codes(activities["owner_id"].iloc[rows], index=sellers),),
     )
 
 
@@ -172,6 +180,7 @@ def _activity_stream(
     plan: SeriesPlan,
     discount: Discount,
     object_count: int,
+    ties: tuple[Int64Array, ...] = (),
 ) -> ActivityStream:
     times = effective_time("activities", activities)
     occurred = microseconds(activities["occurred_at"])
@@ -181,9 +190,11 @@ def _activity_stream(
     if not_before is not None:
         times = np.maximum(times, not_before)
     # Of activities at the same instant the order must not hang on how the table was delivered.
-    ties = (occurred, signature)
     stream = fact_stream(
-        objects=np.where(signature >= 0, objects, -1), times=times, object_count=object_count, ties=ties
+        objects=np.where(signature >= 0, objects, -1),
+        times=times,
+        object_count=object_count,
+        ties=(occurred, signature, *ties),
     )
     left = discounted(
         stream=stream, signature=signature[stream.rows], occurred=occurred[stream.rows], plan=plan, discount=discount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from features import deal_features
 from features.activity_columns import activity_columns
@@ -76,7 +77,7 @@ def _seller_columns(inputs: MatrixInputs, activities: ActivityStream) -> dict[st
         records = deal_features.Records(timelines=timelines, person_of_closing=closed_by)
         rate, closed = records.at(people=_property(inputs, "owner_id", deals=objects, at=as_of).value, as_of=as_of)
         columns = {"owner_win_rate": rate, "owner_closed": closed}
-    actors = inputs.tables["activities"]["owner_id"].to_numpy(dtype=object)
+    actors = inputs.tables["activities"]["owner_id"]
     closer = _last_of(activities, actors, objects=closing_deal, as_of=stream.times)
     records = deal_features.Records(timelines=timelines, person_of_closing=closer)
     last_actor = _last_of(activities, actors, objects=objects, as_of=as_of)
@@ -106,9 +107,9 @@ def _contacts_on(inputs: MatrixInputs) -> Own:
     return Own(snapshot, contact[stream.rows][stream.starts[inputs.objects][snapshot] + offset])
 
 
-def _last_of(activities: ActivityStream, values: np.ndarray, *, objects: Int64Array, as_of: Int64Array) -> np.ndarray:
+def _last_of(activities: ActivityStream, values: pd.Series, *, objects: Int64Array, as_of: Int64Array) -> np.ndarray:
     position = activities.stream.last_before(objects=objects, as_of=as_of)
     found = np.full(len(objects), None, dtype=object)
     known = position >= 0
-    found[known] = values[activities.stream.rows[position[known]]]
+    found[known] = values.iloc[activities.stream.rows[position[known]]].to_numpy(dtype=object)
     return found

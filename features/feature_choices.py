@@ -17,7 +17,6 @@ from features.tables import CrmTables
 from features.visibility import MICROSECONDS_PER_DAY, effective_time
 
 RARE_LEVEL: Final = "(other)"
-KEYS: Final[dict[Question, str]] = {"contacts": "contact_id", "deals": "deal_id"}
 _BEGINNING: Final = 0.01
 """The share of objects that may be older than what counts as the beginning of the history: typing errors."""
 
@@ -136,9 +135,15 @@ def on_offer(
 
 def _reach(activities: pd.DataFrame, by: list[str], *, question: Question) -> pd.Series:
     """Count the distinct objects behind each group of activities, most first."""
-    key = KEYS[question]
-    who = activities[key] if question == "contacts" else activities[key].fillna(activities["contact_id"])
+    contact, _ = pd.factorize(activities["contact_id"])
+    who = pd.Series(contact, index=activities.index).where(contact >= 0)
+    if question == "deals":
+        deal, deals = pd.factorize(activities["deal_id"])
+        who = (who + len(deals)).where(deal < 0, deal)
     reach = who.groupby([activities[name] for name in by]).nunique()
+    # Categories would be sorted in their own order.
+    words = [reach.index.get_level_values(name).astype("str") for name in by]
+    reach.index = pd.MultiIndex.from_arrays(words) if len(words) > 1 else words[0]
     return reach.sort_index().sort_values(ascending=False, kind="stable")
 
 

@@ -134,6 +134,10 @@ def fact_stream(
 
 def codes(ids: pd.Series, *, index: pd.Index) -> Int64Array:
     """Return the position of each id in ``index``, or -1 for an id that is missing or unknown."""
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        # Each word is looked up once, however often it occurs.
+        words = codes(pd.Series(ids.cat.categories), index=index)
+        return np.append(words, -1)[ids.cat.codes.to_numpy()]
     if isinstance(ids.dtype, pd.StringDtype) and isinstance(index.dtype, pd.StringDtype):
         # Arrow looks strings up several times faster than pandas does.
         known = pa.array(index, from_pandas=True, type=pa.large_string())

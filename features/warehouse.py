@@ -1,0 +1,332 @@
+"""The warehouse of activities: one DuckDB file that is extended by what is new and read some contacts at a time.
+
+Activities come in parts, such as the files of a folder. A part whose content is known is not read again. All that lies
+here can be built again from the parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.contracts import quoted
+from features.errors import LeadScoringError
+from features.findings import Finding
+from features.parts import Extension, Part
+from features.visibility import NEVER, microseconds
+
+if TYPE_CHECKING:
+    import duckdb
+
+CODED: Final = ("contact_id", "deal_id", "type", "direction", "outcome", "name", "owner_id")
+"""The columns of words, each kept as codes of its own table of words; a missing one is -1."""
+TIMES: Final = ("occurred_at", "known_at")
+_LAYOUT: Final = "1"
+_TEXT: Final = pa.large_string()
+
+
+class WarehouseError(LeadScoringError):
+    """The warehouse cannot be used."""
+
+    def __init__(self, *, file: Path | None, problem: str) -> None:
+        self.file = file
+        super().__init__(
+            f"the warehouse of activities{'' if file is None else f' at {file}'} must be readable and writable; found: "
+            f"{problem}. Make room, raise memory_gigabytes, or remove the file: the next run builds it again."
+        )
+
+
+class ActivityWarehouse:
+    """Activities in a file, or without one in memory; what exceeds ``memory_bytes`` is spilled beside the file.
+
+    One process may hold the file at a time. What fails or is killed leaves it as it was before.
+    """
+
+    def __init__(self, file: Path | None, *, memory_bytes: int, threads: int = 2) -> None:
+        import duckdb
+
+        self._file = file
+        self._failure = duckdb.Error
+        self._categories: dict[str, pd.CategoricalDtype] = {}
+        options: dict[str, Any] = {
+            "memory_limit": f"{memory_bytes // 1024**2}MiB",
+            "threads": threads,
+            "temp_directory": "" if file is None else str(file.with_suffix(".spill")),
+            "autoinstall_known_extensions": False,
+        }
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        with self._in_our_words():
+            self._connection: duckdb.DuckDBPyConnection = duckdb.connect(str(file or ":memory:"), config=options)
+            self._prepare()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._connection.close()
+
+    @contextmanager
+    def extending(
+        self,
+        parts: Sequence[Part],
+        *,
+        survivors: Mapping[str, str] | None = None,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> Iterator[Extension]:
+        """Make the warehouse hold exactly these parts, reading only those that are new or have changed.
+
+        ``survivors`` names, for each contact that was merged into another one, that other. The block can read the new
+        content; it is kept if the block ends well and forgotten if it raises.
+        """
+        with self._in_our_words(), self._transaction():
+            known = {str(name): str(digest) for name, digest in self._all("select name, digest from part")}
+            wanted = {part.name: part.digest for part in parts}
+            self._run("create or replace temp table touched (id_hash ubigint)")
+            for name in sorted(name for name, digest in known.items() if wanted.get(name) != digest):
+                self._forget(name)
+            fresh = [part for part in parts if known.get(part.name) != part.digest]
+            rows = 0
+            for place, part in enumerate(fresh, start=1):
+                progress(f"{part.name}, {place} of {len(fresh)}")
+                rows += self._add(part)
+            if known or len(fresh) > 1:
+                self._settle_versions()
+            self._follow(survivors or {})
+            self._categories.clear()
+            yield Extension(
+                parts_read=len(fresh),
+                parts_known=len(parts) - len(fresh),
+                rows_read=rows,
+                findings=tuple(
+                    Finding(**(one | {"examples": tuple(one["examples"])}))
+                    for (text,) in self._all("select findings from part order by name")
+                    for one in json.loads(text)
+                ),
+            )
+
+    def digest(self) -> str:
+        """Return SHA-256 over the parts' names and digests and over who was merged into whom."""
+        whole = hashlib.sha256()
+        merged = (
+            "select loser.value, kept.value from survivor join word_contact_id loser on loser.code = survivor.loser "
+            "join word_contact_id kept on kept.code = survivor.survivor order by 1"
+        )
+        with self._in_our_words():
+            for row in (*self._all("select name, digest from part order by name"), *self._all(merged)):
+                whole.update(json.dumps(row).encode())
+        return whole.hexdigest()
+
+    def rows_of_contacts(self) -> pd.Series[int]:
+        """Count the activities of each contact, by its id; those of nobody are not counted."""
+        with self._in_our_words():
+            counts = self._columns(
+                "select value, count(*) as rows from activity join word_contact_id on code = contact_id "
+                "where is_current group by value order by value"
+            )
+        return pd.Series(counts["rows"], index=pd.Index(counts["value"], dtype="str"), dtype="int64")
+
+    def read(self, *, contacts: pd.Index | None = None) -> pd.DataFrame:
+        """Return the activities, or those of some contacts, in the columns of the contract but without their ids.
+
+        Words are categories; times are ``datetime64[us, UTC]``.
+        """
+        with self._in_our_words():
+            chosen = "" if contacts is None else self._choose(contacts)
+            found = self._columns(
+                f"select {', '.join(CODED + TIMES)}, duration_seconds from activity {chosen} where is_current"
+            )
+            columns: dict[str, Any] = {
+                name: pd.Categorical.from_codes(found[name], dtype=self._dtype(name), validate=False) for name in CODED
+            }
+        for name in TIMES:
+            times = found[name].view("datetime64[us]")
+            times[found[name] == NEVER] = np.datetime64("NaT")
+            columns[name] = pd.Series(times).dt.tz_localize("UTC")
+        return pd.DataFrame(columns | {"duration_seconds": found["duration_seconds"]}, copy=False)
+
+    def _prepare(self) -> None:
+        tables = [str(name) for (name,) in self._all("select table_name from information_schema.tables")]
+        if "layout" in tables and self._all("select version from layout") == [(_LAYOUT,)]:
+            return
+        with self._transaction():
+            for name in tables:
+                self._run(f'drop table "{name}"')
+            self._run("create table layout as select ? as version", [_LAYOUT])
+            self._run("create table part (number integer, name varchar, digest varchar, findings varchar)")
+            self._run("create table survivor (loser integer, survivor integer)")
+            for name in CODED:
+                self._run(f"create table word_{name} (code integer, value varchar)")
+            codes = ", ".join(f"{name} integer" for name in CODED)
+            self._run(
+                "create table activity (activity_id varchar, id_hash ubigint, part integer, is_current boolean, "
+                f"delivered integer, {codes}, occurred_at bigint, known_at bigint, duration_seconds double)"
+            )
+
+    def _forget(self, part: str) -> None:
+        ((number,),) = self._all("select number from part where name = ?", [part])
+        self._run("insert into touched select id_hash from activity where part = ?", [number])
+        self._run("delete from activity where part = ?", [number])
+        self._run("delete from part where number = ?", [number])
+
+    def _add(self, part: Part) -> int:
+        ((number,),) = self._all("select coalesce(max(number), 0) + 1 from part")
+        findings: list[Finding] = []
+        rows, batches = 0, 0
+        for frame, found in part.read():
+            findings += found
+            self._insert(frame, part=number)
+            rows, batches = rows + len(frame), batches + 1
+        if batches > 1:
+            findings += self._repeated_ids(part.name, number=number)
+        self._run("insert into touched select id_hash from activity where part = ?", [number])
+        text = json.dumps([asdict(finding) for finding in findings])
+        self._run("insert into part values (?, ?, ?, ?)", [number, part.name, part.digest, text])
+        return rows
+
+    def _insert(self, frame: pd.DataFrame, *, part: int) -> None:
+        words = {name: pa.array(frame[name], type=_TEXT, from_pandas=True) for name in ("activity_id", *CODED)}
+        times = {name: microseconds(frame[name]) for name in TIMES}
+        duration = frame["duration_seconds"].to_numpy(dtype=np.float64)
+        with self._registered(pa.table(words | times | {"duration_seconds": duration})):
+            for name in CODED:
+                self._learn(name, f"select {name} as value from incoming")
+            codes = ", ".join(f"coalesce(w_{name}.code, -1)" for name in CODED[1:])
+            joins = " ".join(f"left join word_{name} w_{name} on w_{name}.value = incoming.{name}" for name in CODED)
+            self._run(
+                f"insert into activity select activity_id, hash(activity_id), {part}, true, "
+                f"coalesce(w_contact_id.code, -1), coalesce(survivor.survivor, w_contact_id.code, -1), {codes}, "
+                f"occurred_at, known_at, duration_seconds from incoming {joins} "
+                "left join survivor on survivor.loser = w_contact_id.code"
+            )
+
+    def _learn(self, name: str, values: str) -> None:
+        """Give codes to the words that have none; the order of the words decides, not that of the rows."""
+        self._run(
+            f"insert into word_{name} select first + row_number() over (order by value) - 1, value "
+            f"from (select distinct value from ({values}) where value is not null) "
+            f"anti join word_{name} using (value), "
+            f"(select coalesce(max(code), -1) + 1 as first from word_{name})"
+        )
+
+    def _repeated_ids(self, part: str, *, number: int) -> Iterator[Finding]:
+        repeated = self._all(
+            "select activity_id, count(*) from activity semi join (select id_hash from activity where part = ? "
+            "group by id_hash having count(*) > 1) using (id_hash) where part = ? "
+            "group by activity_id having count(*) > 1 order by activity_id",
+            [number, number],
+        )
+        if repeated:
+            count = sum(times - 1 for _, times in repeated)
+            shown = tuple(quoted("activity_id", value) for value, _ in repeated[:3])
+            yield Finding(
+                "error",
+                "duplicate-key",
+                "activities",
+                f"{part}, column activity_id: activity_id already seen in an earlier row, in {count} row(s) "
+                f"({'; '.join(shown)}); expected each key once; keep one of them",
+                "activity_id",
+                count,
+                shown,
+            )
+
+    def _settle_versions(self) -> None:
+        """Let the version in the last part count, of every activity that a part brought or took away."""
+        self._run(
+            "create or replace temp table rival as select id_hash from activity semi join touched using (id_hash) "
+            "group by id_hash having count(*) > 1 or not bool_and(is_current)"
+        )
+        self._run(
+            "update activity set is_current = ranked.is_last from (select activity.rowid as place, row_number() over "
+            "(partition by activity_id order by part.name desc, activity.rowid) = 1 as is_last from activity "
+            "join part on part.number = activity.part semi join rival using (id_hash)) ranked "
+            "where activity.rowid = ranked.place and activity.is_current <> ranked.is_last"
+        )
+
+    def _follow(self, survivors: Mapping[str, str]) -> None:
+        """Let the activities of merged contacts count for the contact that each of them ended in."""
+        ends = {loser: _end(loser, survivors) for loser in survivors}
+        merged = pa.table({"loser": pa.array(ends.keys(), type=_TEXT), "survivor": pa.array(ends.values(), type=_TEXT)})
+        with self._registered(merged):
+            self._learn("contact_id", "select unnest([loser, survivor]) as value from incoming")
+            self._run(
+                "create or replace temp table wanted as select l.code as loser, s.code as survivor from incoming "
+                "join word_contact_id l on l.value = incoming.loser "
+                "join word_contact_id s on s.value = incoming.survivor"
+            )
+        self._run(
+            "create or replace temp table moved as select loser from ((from wanted except from survivor) union all "
+            "(from survivor except from wanted))"
+        )
+        if self._all("select count(*) from moved") == [(0,)]:
+            return
+        self._run("delete from survivor")
+        self._run("insert into survivor from wanted")
+        self._run(
+            "update activity set contact_id = "
+            "coalesce((select survivor from survivor where loser = delivered), delivered) "
+            "where delivered in (from moved)"
+        )
+
+    def _choose(self, contacts: pd.Index) -> str:
+        with self._registered(pa.table({"value": pa.array(contacts, type=_TEXT)})):
+            self._run(
+                "create or replace temp table chosen as "
+                "select code from word_contact_id semi join incoming using (value)"
+            )
+        return "semi join chosen on chosen.code = activity.contact_id"
+
+    def _dtype(self, name: str) -> pd.CategoricalDtype:
+        if name not in self._categories:
+            words = [value for (value,) in self._all(f"select value from word_{name} order by code")]
+            self._categories[name] = pd.CategoricalDtype(pd.Index(words, dtype="str"))
+        return self._categories[name]
+
+    @contextmanager
+    def _registered(self, table: pa.Table) -> Iterator[None]:
+        self._connection.register("incoming", table)
+        yield
+        self._connection.unregister("incoming")
+
+    def _run(self, query: str, values: Sequence[object] | None = None) -> None:
+        self._connection.execute(query, values)
+
+    def _all(self, query: str, values: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, values).fetchall()
+
+    def _columns(self, query: str) -> dict[str, Any]:
+        return self._connection.execute(query).fetchnumpy()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("begin")
+        try:
+            yield
+        except BaseException:
+            self._run("rollback")
+            raise
+        self._run("commit")
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except self._failure as error:
+            raise WarehouseError(file=self._file, problem=str(error).splitlines()[0]) from error
+
+
+def _end(contact: str, survivors: Mapping[str, str]) -> str:
+    """Follow merges to the contact that was merged into no other; of a circle, the smallest id."""
+    seen = [contact]
+    while (following := survivors.get(seen[-1])) is not None:
+        if following in seen:
+            return min(seen[seen.index(following) :])
+        seen.append(following)
+    return seen[-1]
