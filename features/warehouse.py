@@ -311,6 +311,8 @@ class ActivityWarehouse:
             yield
         except BaseException:
             self._run("rollback")
+            # Codes given within the transaction will be given again.
+            self._categories.clear()
             raise
         self._run("commit")
 
