@@ -208,7 +208,7 @@ def _activities(activities: pd.DataFrame) -> Iterator[Finding]:
         "activities",
         activities,
         activities["contact_id"].isna() & activities["deal_id"].isna(),
-        ("activity_id",),
+        ("occurred_at", "type"),
         "have neither contact_id nor deal_id; fill in at least one or leave those rows out",
         column="contact_id",
     )
@@ -298,6 +298,9 @@ def _not_yet_known(tables: CrmTables, as_of: pd.Timestamp) -> Iterator[Finding]:
 
 def _not_in(values: pd.Series, known: pd.Series) -> Mask:
     """Say which values are there but not among the known ones."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        words = _not_in(pd.Series(values.cat.categories), known)
+        return np.append(words, False)[values.cat.codes.to_numpy()]
     text = pa.array(values, type=pa.large_string(), from_pandas=True)
     among = pc.is_in(text, value_set=pa.array(known, type=pa.large_string(), from_pandas=True).drop_null())
     strange = pc.and_(pc.is_valid(text), pc.invert(among))
@@ -319,8 +322,10 @@ def _found(
     positions = np.flatnonzero(np.asarray(where, dtype=np.bool_))
     if not len(positions):
         return
+    # Activities come in parts, so a row's place among all of them would lead nobody to it.
+    has_place = table != "activities"
     examples = tuple(
-        f"row {int(frame.index[position]) + 1}: "
+        (f"row {int(frame.index[position]) + 1}: " if has_place else "")
         + ", ".join(f"{name} {_shown(name, frame[name].iloc[position])}" for name in shown)
         for position in positions[:3].tolist()
     )

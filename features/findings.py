@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from features.errors import LeadScoringError
@@ -48,3 +48,19 @@ def refuse_errors(findings: Sequence[Finding]) -> None:
     """Raise ``RefusedTablesError`` if any finding is an error."""
     if any(finding.severity == "error" for finding in findings):
         raise RefusedTablesError(findings)
+
+
+def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Tell once what several batches of one part brought: the first finding of each kind with the count of all."""
+    kinds: dict[tuple[str, str | None], list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault((finding.code, finding.column), []).append(finding)
+    return tuple(
+        replace(
+            same[0],
+            count=sum(one.count for one in same),
+            message=same[0].message
+            + (f"; and in {sum(one.count for one in same[1:])} row(s) further down" if len(same) > 1 else ""),
+        )
+        for same in kinds.values()
+    )

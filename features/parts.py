@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from features.findings import Finding
+from features.tables import frame_digest
 
 Batches = Iterable[tuple[pd.DataFrame, Sequence[Finding]]]
 
@@ -32,3 +33,8 @@ class Extension:
     parts_known: int
     rows_read: int
     findings: tuple[Finding, ...]
+
+
+def whole_part(activities: pd.DataFrame) -> Part:
+    """Return all activities as one part."""
+    return Part(name="activities", digest=frame_digest("activities", activities).hex(), read=lambda: [(activities, ())])

@@ -50,10 +50,23 @@ class CrmTables:
         """SHA-256 over the content of all tables, whatever order their rows and columns came in."""
         whole = hashlib.sha256()
         for name in TABLE_NAMES:
-            frame = self.frames[name]
-            columns = sorted(frame.columns)
-            whole.update(f"{name}:{','.join(columns)}:{len(frame)}\n".encode())
-            if len(frame):
-                rows = pd.util.hash_pandas_object(frame[columns], index=False).to_numpy(dtype=np.uint64)
-                whole.update(np.sort(rows).tobytes())
+            whole.update(frame_digest(name, self.frames[name]))
         return whole.hexdigest()
+
+    def without_activities(self) -> CrmTables:
+        """Return the same tables, but for the activities, which are empty."""
+        return self.with_activities(self.frames["activities"].iloc[:0])
+
+    def with_activities(self, activities: pd.DataFrame) -> CrmTables:
+        """Return the same tables with other activities."""
+        return CrmTables(frames={**self.frames, "activities": activities}, absent=self.absent)
+
+
+def frame_digest(table: str, frame: pd.DataFrame) -> bytes:
+    """SHA-256 over one table's name and content, whatever order its rows and columns came in."""
+    columns = sorted(frame.columns)
+    whole = hashlib.sha256(f"{table}:{','.join(columns)}:{len(frame)}\n".encode())
+    if len(frame):
+        rows = pd.util.hash_pandas_object(frame[columns], index=False).to_numpy(dtype=np.uint64)
+        whole.update(np.sort(rows).tobytes())
+    return whole.digest()

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from features.contracts import quoted
 from features.errors import LeadScoringError
-from features.findings import Finding
+from features.findings import Finding, merged
 from features.parts import Extension, Part
 from features.visibility import NEVER, microseconds
 
@@ -187,7 +187,7 @@ class ActivityWarehouse:
         if batches > 1:
             findings += self._repeated_ids(part.name, number=number)
         self._run("insert into touched select id_hash from activity where part = ?", [number])
-        text = json.dumps([asdict(finding) for finding in findings])
+        text = json.dumps([asdict(finding) for finding in merged(findings)])
         self._run("insert into part values (?, ?, ?, ?)", [number, part.name, part.digest, text])
         return rows
 

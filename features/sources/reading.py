@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from features.findings import Finding
 # a longer row than this cannot be read; 16 MB also keeps both cores busy on large files
 _BLOCK_BYTES: Final = 1 << 24
 _INDEX_PREFIX: Final = "__index_level_"
+_DAMAGED_PARQUET: Final = "expected a Parquet file, but its structure is damaged or foreign; export it again"
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,51 @@ def read_file(*, path: Path, table: str) -> RawTable:
     return RawTable(None, np.arange(0), tuple(findings))
 
 
+def read_batches(*, path: Path, table: str, rows: int) -> Iterator[RawTable]:
+    """Read a file as ``read_file`` does, at most so many rows at a time; a Parquet file is never held as a whole."""
+    if path.name.endswith(".parquet"):
+        yield from _parquet_batches(path, table, rows)
+        return
+    whole = read_file(path=path, table=table)
+    if whole.columns is None or whole.columns.num_rows <= rows:
+        yield whole
+        return
+    for first in range(0, whole.columns.num_rows, rows):
+        yield RawTable(
+            columns=whole.columns.slice(first, rows),
+            row_numbers=whole.row_numbers[first : first + rows],
+            findings=whole.findings if first == 0 else (),
+        )
+
+
+def _parquet_batches(path: Path, table: str, rows: int) -> Iterator[RawTable]:
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        many = file.metadata.num_rows > rows
+    except (pa.ArrowException, OSError):
+        many = False
+    if not many:
+        yield read_file(path=path, table=table)
+        return
+    done = 0
+    with file:
+        try:
+            for batch in file.iter_batches(batch_size=rows):
+                findings: list[Finding] = []
+                columns = _named_columns(pa.Table.from_batches([batch]), path, table, findings)
+                numbers = np.arange(done + 1, done + 1 + columns.num_rows)
+                yield RawTable(columns, numbers, tuple(findings) if done == 0 else ())
+                done += columns.num_rows
+        except (pa.ArrowException, OSError):
+            message = f"{path.name}: {_DAMAGED_PARQUET}"
+            yield RawTable(None, np.arange(0), (Finding("error", "malformed-file", table, message),))
+
+
 def _read_parquet(path: Path) -> pa.Table:
     try:
         return pyarrow.parquet.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
-        raise _UnreadableFileError(
-            "malformed-file", "expected a Parquet file, but its structure is damaged or foreign; export it again"
-        ) from error
+        raise _UnreadableFileError("malformed-file", _DAMAGED_PARQUET) from error
 
 
 def _read_csv(path: Path, table: str, findings: list[Finding]) -> tuple[pa.Table, npt.NDArray[np.int64]]:
