@@ -140,14 +140,13 @@ def behaviour_before(
     """Summarise each object's activities strictly before its as-of (microseconds); any order of snapshots."""
     plan = activities.plan
     rows, series, windows = len(objects), len(plan.names), len(windows_days)
-    summary = Behaviour(
-        counts=np.zeros((rows, plan.windowed, windows)),
-        total=np.zeros((rows, series)),
-        days_since=np.full((rows, series), np.nan),
-        decayed=np.zeros((rows, 3 if plan.directed else 1, len(half_lives_days))),
-        active_days=np.zeros((rows, windows)),
-        answers=np.full((rows, 6 if plan.directed else 0), np.nan),
-    )
+    # Each column of a feature lies in one piece, since that is how they are used.
+    counts = np.zeros((plan.windowed, windows, rows))
+    total = np.zeros((series, rows))
+    days_since = np.full((series, rows), np.nan)
+    decayed = np.zeros((3 if plan.directed else 1, len(half_lives_days), rows))
+    active_days = np.zeros((windows, rows))
+    answers = np.full((6 if plan.directed else 0, rows), np.nan)
     member_starts, members = plan.members()
     _sweep(
         activities.stream.starts,
@@ -161,14 +160,16 @@ def behaviour_before(
         as_of,
         np.round(np.array(windows_days, dtype=np.float64) * MICROSECONDS_PER_DAY).astype(np.int64),
         -1.0 / (np.array(half_lives_days, dtype=np.float64) * MICROSECONDS_PER_DAY),
-        summary.counts,
-        summary.total,
-        summary.days_since,
-        summary.decayed,
-        summary.active_days,
-        summary.answers,
+        counts,
+        total,
+        days_since,
+        decayed,
+        active_days,
+        answers,
     )
-    return summary
+    return Behaviour(
+        *(np.moveaxis(column, -1, 0) for column in (counts, total, days_since, decayed, active_days, answers))
+    )
 
 
 def _activity_stream(
@@ -231,15 +232,15 @@ def _sweep(  # type: ignore[no-untyped-def]  # compiled by Numba
     answers,
 ):
     day = 86_400_000_000
-    n_series = total.shape[1]
-    n_windowed = counts.shape[1]
-    n_windows = windows.shape[0]
-    n_groups, n_lives = decayed.shape[1], decayed.shape[2]
-    running = np.zeros((n_windowed, n_windows))
-    seen = np.zeros(n_series)
+    n_series = total.shape[0]
+    n_windowed, n_windows = counts.shape[0], counts.shape[1]
+    n_groups, n_lives = decayed.shape[0], decayed.shape[1]
+    # What an object has done so far, and of that what has left each window: the difference is in the window.
+    seen = np.zeros(n_series, dtype=np.int64)
+    gone = np.zeros((n_windows, n_series), dtype=np.int64)
     last = np.zeros(n_series, dtype=np.int64)
     tail = np.zeros(n_windows, dtype=np.int64)
-    days = np.zeros(n_windows)
+    days = np.zeros(n_windows, dtype=np.int64)
     warmth = np.zeros((n_groups, n_lives))
     warm_at = np.zeros(n_groups, dtype=np.int64)
     answer_last = np.zeros(3)
@@ -257,10 +258,10 @@ def _sweep(  # type: ignore[no-untyped-def]  # compiled by Numba
         if item != current:
             current = item
             head = starts[item]
-            running[:] = 0.0
-            seen[:] = 0.0
+            seen[:] = 0
+            gone[:] = 0
             tail[:] = head
-            days[:] = 0.0
+            days[:] = 0
             warmth[:] = 0.0
             warm_at[:] = as_of[snapshot]
             answer_count[:] = 0.0
@@ -271,16 +272,12 @@ def _sweep(  # type: ignore[no-untyped-def]  # compiled by Numba
             at = times[head]
             what = signature[head]
             for member in range(member_starts[what], member_starts[what + 1]):
-                which = members[member]
-                seen[which] += 1.0
-                last[which] = at
-                if which < n_windowed:
-                    for window in range(n_windows):
-                        running[which, window] += 1.0
+                seen[members[member]] += 1
+                last[members[member]] = at
             new_day = head == starts[item] or times[head - 1] // day != at // day
             for window in range(n_windows):
                 if new_day or head == tail[window]:
-                    days[window] += 1.0
+                    days[window] += 1
             who = side_of[what]
             if head == starts[item]:
                 warm_at[:] = at
@@ -305,25 +302,24 @@ def _sweep(  # type: ignore[no-untyped-def]  # compiled by Numba
                 position = tail[window]
                 what = signature[position]
                 for member in range(member_starts[what], member_starts[what + 1]):
-                    if members[member] < n_windowed:
-                        running[members[member], window] -= 1.0
+                    gone[window, members[member]] += 1
                 if position + 1 == head or times[position + 1] // day != times[position] // day:
-                    days[window] -= 1.0
+                    days[window] -= 1
                 tail[window] += 1
-            active_days[snapshot, window] = days[window]
+            active_days[window, snapshot] = days[window]
             for which in range(n_windowed):
-                counts[snapshot, which, window] = running[which, window]
+                counts[which, window, snapshot] = seen[which] - gone[window, which]
         for which in range(n_series):
-            total[snapshot, which] = seen[which]
-            if seen[which] > 0.0:
-                days_since[snapshot, which] = (now - last[which]) / day
+            total[which, snapshot] = seen[which]
+            if seen[which] > 0:
+                days_since[which, snapshot] = (now - last[which]) / day
         for group in range(n_groups):
             for life in range(n_lives):
-                decayed[snapshot, group, life] = warmth[group, life] * np.exp2((now - warm_at[group]) * fading[life])
+                decayed[group, life, snapshot] = warmth[group, life] * np.exp2((now - warm_at[group]) * fading[life])
         for who in range(1, n_groups):
             if answer_count[who] > 0.0:
-                answers[snapshot, 2 * who - 2] = answer_last[who] / day
-                answers[snapshot, 2 * who - 1] = answer_sum[who] / answer_count[who] / day
+                answers[2 * who - 2, snapshot] = answer_last[who] / day
+                answers[2 * who - 1, snapshot] = answer_sum[who] / answer_count[who] / day
         if side > 0:
             # Whoever acted last waits for the other.
-            answers[snapshot, 6 - side] = (now - waiting_since) / day
+            answers[6 - side, snapshot] = (now - waiting_since) / day

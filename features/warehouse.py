@@ -11,12 +11,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from features.contracts import quoted
 from features.errors import LeadScoringError
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 CODED: Final = ("contact_id", "deal_id", "type", "direction", "outcome", "name", "owner_id")
 """The columns of words, each kept as codes of its own table of words; a missing one is -1."""
 TIMES: Final = ("occurred_at", "known_at")
-_LAYOUT: Final = "1"
+_LAYOUT: Final = 1
+"""What is kept is what this code read; raise it whenever a part would now be read otherwise."""
 _TEXT: Final = pa.large_string()
 
 
@@ -56,7 +60,7 @@ class ActivityWarehouse:
 
         self._file = file
         self._failure = duckdb.Error
-        self._categories: dict[str, pd.CategoricalDtype] = {}
+        self._dictionaries: dict[str, pa.Array] = {}
         options: dict[str, Any] = {
             "memory_limit": f"{memory_bytes // 1024**2}MiB",
             "threads": threads,
@@ -100,7 +104,6 @@ class ActivityWarehouse:
             if known or len(fresh) > 1:
                 self._settle_versions()
             self._follow(survivors or {})
-            self._categories.clear()
             yield Extension(
                 parts_read=len(fresh),
                 parts_known=len(parts) - len(fresh),
@@ -154,12 +157,14 @@ class ActivityWarehouse:
 
     def _prepare(self) -> None:
         tables = [str(name) for (name,) in self._all("select table_name from information_schema.tables")]
-        if "layout" in tables and self._all("select version from layout") == [(_LAYOUT,)]:
+        # The hash of ids is DuckDB's own and may change with it.
+        layout = f"{_LAYOUT}, DuckDB {version('duckdb')}"
+        if "layout" in tables and self._all("select version from layout") == [(layout,)]:
             return
         with self._transaction():
             for name in tables:
                 self._run(f'drop table "{name}"')
-            self._run("create table layout as select ? as version", [_LAYOUT])
+            self._run("create table layout as select ? as version", [layout])
             self._run("create table part (number integer, name varchar, digest varchar, findings varchar)")
             self._run("create table survivor (loser integer, survivor integer)")
             for name in CODED:
@@ -192,29 +197,44 @@ class ActivityWarehouse:
         return rows
 
     def _insert(self, frame: pd.DataFrame, *, part: int) -> None:
-        words = {name: pa.array(frame[name], type=_TEXT, from_pandas=True) for name in ("activity_id", *CODED)}
-        times = {name: microseconds(frame[name]) for name in TIMES}
-        duration = frame["duration_seconds"].to_numpy(dtype=np.float64)
-        with self._registered(pa.table(words | times | {"duration_seconds": duration})):
-            for name in CODED:
-                self._learn(name, f"select {name} as value from incoming")
-            codes = ", ".join(f"coalesce(w_{name}.code, -1)" for name in CODED[1:])
-            joins = " ".join(f"left join word_{name} w_{name} on w_{name}.value = incoming.{name}" for name in CODED)
+        columns: dict[str, Any] = {name: self._encode(name, frame[name]) for name in CODED}
+        columns |= {name: microseconds(frame[name]) for name in TIMES}
+        columns["activity_id"] = pa.array(frame["activity_id"], type=_TEXT, from_pandas=True)
+        columns["duration_seconds"] = frame["duration_seconds"].to_numpy(dtype=np.float64)
+        # The rows stay in their order, which is nearly always that of time: no join may come between.
+        columns["survivor"] = self._survivors(columns["contact_id"])
+        with self._registered(pa.table(columns)):
             self._run(
-                f"insert into activity select activity_id, hash(activity_id), {part}, true, "
-                f"coalesce(w_contact_id.code, -1), coalesce(survivor.survivor, w_contact_id.code, -1), {codes}, "
-                f"occurred_at, known_at, duration_seconds from incoming {joins} "
-                "left join survivor on survivor.loser = w_contact_id.code"
+                f"insert into activity select activity_id, hash(activity_id), {part}, true, contact_id, survivor, "
+                f"{', '.join(CODED[1:])}, {', '.join(TIMES)}, duration_seconds from incoming"
             )
 
-    def _learn(self, name: str, values: str) -> None:
-        """Give codes to the words that have none; the order of the words decides, not that of the rows."""
-        self._run(
-            f"insert into word_{name} select first + row_number() over (order by value) - 1, value "
-            f"from (select distinct value from ({values}) where value is not null) "
-            f"anti join word_{name} using (value), "
-            f"(select coalesce(max(code), -1) + 1 as first from word_{name})"
-        )
+    def _encode(self, name: str, values: pd.Series | pa.Array) -> NDArray[np.int32]:
+        """Return the code of each word, -1 for a missing one; words that have none yet get the next codes."""
+        text = values if isinstance(values, pa.Array) else pa.array(values, type=_TEXT, from_pandas=True)
+        known = self._dictionary(name)
+        found = pc.index_in(text, value_set=known, skip_nulls=True)
+        strange = pc.unique(text.filter(pc.and_(pc.is_null(found), pc.is_valid(text))))
+        if len(strange):
+            new = pa.table({"code": np.arange(len(known), len(known) + len(strange), dtype=np.int32), "value": strange})
+            with self._registered(new):
+                self._run(f"insert into word_{name} select code, value from incoming")
+            known = self._dictionaries[name] = pa.concat_arrays([known, strange])
+            found = pc.index_in(text, value_set=known, skip_nulls=True)
+        return np.asarray(pc.fill_null(found, -1), dtype=np.int32)
+
+    def _dictionary(self, name: str) -> pa.Array:
+        """Return the words of a column in the order of their codes."""
+        if name not in self._dictionaries:
+            found = self._connection.sql(f"select value from word_{name} order by code").to_arrow_table()
+            self._dictionaries[name] = found["value"].cast(_TEXT).combine_chunks()
+        return self._dictionaries[name]
+
+    def _survivors(self, contacts: NDArray[np.int32]) -> NDArray[np.int32]:
+        ends = np.append(np.arange(len(self._dictionary("contact_id")), dtype=np.int32), np.int32(-1))
+        for loser, survivor in self._all("from survivor"):
+            ends[loser] = survivor
+        return ends[contacts]
 
     def _repeated_ids(self, part: str, *, number: int) -> Iterator[Finding]:
         repeated = self._all(
@@ -253,14 +273,12 @@ class ActivityWarehouse:
     def _follow(self, survivors: Mapping[str, str]) -> None:
         """Let the activities of merged contacts count for the contact that each of them ended in."""
         ends = {loser: _end(loser, survivors) for loser in survivors}
-        merged = pa.table({"loser": pa.array(ends.keys(), type=_TEXT), "survivor": pa.array(ends.values(), type=_TEXT)})
-        with self._registered(merged):
-            self._learn("contact_id", "select unnest([loser, survivor]) as value from incoming")
-            self._run(
-                "create or replace temp table wanted as select l.code as loser, s.code as survivor from incoming "
-                "join word_contact_id l on l.value = incoming.loser "
-                "join word_contact_id s on s.value = incoming.survivor"
-            )
+        codes = {
+            name: self._encode("contact_id", pa.array(ids, type=_TEXT))
+            for name, ids in (("loser", ends.keys()), ("survivor", ends.values()))
+        }
+        with self._registered(pa.table(codes)):
+            self._run("create or replace temp table wanted as select loser, survivor from incoming")
         self._run(
             "create or replace temp table moved as select loser from ((from wanted except from survivor) union all "
             "(from survivor except from wanted))"
@@ -284,10 +302,7 @@ class ActivityWarehouse:
         return "semi join chosen on chosen.code = activity.contact_id"
 
     def _dtype(self, name: str) -> pd.CategoricalDtype:
-        if name not in self._categories:
-            words = [value for (value,) in self._all(f"select value from word_{name} order by code")]
-            self._categories[name] = pd.CategoricalDtype(pd.Index(words, dtype="str"))
-        return self._categories[name]
+        return pd.CategoricalDtype(pd.Index(self._dictionary(name), dtype="str"))
 
     @contextmanager
     def _registered(self, table: pa.Table) -> Iterator[None]:
@@ -312,7 +327,7 @@ class ActivityWarehouse:
         except BaseException:
             self._run("rollback")
             # Codes given within the transaction will be given again.
-            self._categories.clear()
+            self._dictionaries.clear()
             raise
         self._run("commit")
 

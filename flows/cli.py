@@ -94,7 +94,7 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
 @json_option
 def check(config: Path, data: Path | None, as_of: datetime | None, as_json: bool) -> None:
     """Say what is wrong with the tables; exit 1 if anything is an error."""
-    from flows.pipeline import check as check_source
+    from flows.extracting import check as check_source
     from flows.summary import show_findings
 
     workplace = _workplace(config, data, Path("var"))
@@ -116,7 +116,7 @@ def audit(config: Path, data: Path | None, as_of: datetime | None, as_json: bool
     """Say which columns know more than anybody could have known; exit 1 if one is refused."""
     from features.findings import refuse_errors
     from flows.auditing import audit_question, show_audit
-    from flows.pipeline import check as check_source
+    from flows.extracting import check as check_source
 
     workplace = _workplace(config, data, Path("var"))
     instant = _as_of(workplace, as_of)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ class Progress:
         console = terminal(stderr=True)
         started = time.perf_counter()
         if console.is_terminal:
-            with console.status(doing):
+            with console.status(doing) as status:
+                step.tell = lambda what: status.update(f"{doing}: {what}")
                 yield step
         else:
             yield step
@@ -39,11 +40,12 @@ class Progress:
 
 
 class Step:
-    """One step of a run; set ``outcome`` to say what came of it."""
+    """One step of a run; set ``outcome`` to say what came of it, and ``tell`` what it is at."""
 
     def __init__(self, doing: str) -> None:
         self.doing = doing
         self.outcome = ""
+        self.tell: Callable[[str], None] = lambda _: None
 
 
 def terminal(*, stderr: bool = False) -> Console:

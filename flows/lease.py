@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from features.errors import LeadScoringError
 
@@ -25,15 +26,34 @@ class HomeBusyError(LeadScoringError):
 
 @contextmanager
 def lease(home: Path) -> Iterator[None]:
-    """Hold a home for as long as the block runs; raise ``HomeBusyError`` at once if another process holds it."""
+    """Hold a home for as long as the block runs; raise ``HomeBusyError`` at once if another process holds it.
+
+    A home that was made for it and in which nothing came to lie is gone afterwards.
+    """
+    is_new = not home.exists()
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "lease").open("a+", encoding="utf-8") as file:
+    place = home / "lease"
+    with _held(place, home=home) as file:
+        file.truncate(0)
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            if is_new and list(home.iterdir()) == [place]:
+                place.unlink()
+                home.rmdir()
+
+
+@contextmanager
+def _held(place: Path, *, home: Path) -> Iterator[TextIO]:
+    with place.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
             raise HomeBusyError(home=home, holder=file.read()) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
-        yield
+        if not place.exists() or os.fstat(file.fileno()).st_ino != place.stat().st_ino:
+            # The one that held it before has just taken its home away.
+            raise HomeBusyError(home=home, holder="")
+        yield file

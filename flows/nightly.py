@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State
 
 from features.catalogue import Question
 from features.findings import Finding
-from flows import pipeline
+from flows import extracting, pipeline
 from flows.lease import lease
 from flows.reporting import report_step
 from flows.run import outcome_dict, use_words
@@ -40,10 +40,11 @@ patient = task(retries=2, retry_delay_seconds=30, retry_condition_fn=may_pass, c
 @flow(name="extract")
 def extract(config: str, data: str | None, home: str, as_of: str) -> Plain:
     """Read the source, check it, and keep the tables; retried while the source is away."""
-    extracted = patient(pipeline.extract)(_workplace(config, data, home), as_of=pd.Timestamp(as_of))
+    extracted = patient(extracting.extract)(_workplace(config, data, home), as_of=pd.Timestamp(as_of))
     return {
         "folder": str(extracted.folder),
         "digest": extracted.digest,
+        "memory_bytes": extracted.memory_bytes,
         "findings": [finding.to_dict() for finding in extracted.findings],
     }
 
@@ -66,8 +67,9 @@ def train(config: str, data: str | None, home: str, as_of: str, extracted: Plain
 @flow(name="build_features")
 def build_features(config: str, data: str | None, home: str, as_of: str, extracted: Plain, question: Question) -> None:
     """Build the features of everyone to be scored."""
-    tables = _extract(extracted).tables
-    pipeline.build_features(_workplace(config, data, home), tables, question=question, as_of=pd.Timestamp(as_of))
+    pipeline.build_features(
+        _workplace(config, data, home), _extract(extracted), question=question, as_of=pd.Timestamp(as_of)
+    )
 
 
 @flow(name="score")
@@ -140,9 +142,10 @@ def _workplace(config: str, data: str | None, home: str) -> Workplace:
     return make_workplace(config=Path(config), data=None if data is None else Path(data), home=Path(home))
 
 
-def _extract(plain: Plain) -> pipeline.Extract:
-    return pipeline.Extract(
+def _extract(plain: Plain) -> extracting.Extract:
+    return extracting.Extract(
         folder=Path(plain["folder"]),
         digest=plain["digest"],
+        memory_bytes=plain["memory_bytes"],
         findings=tuple(Finding(**(one | {"examples": tuple(one["examples"])})) for one in plain["findings"]),
     )

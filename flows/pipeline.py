@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from features.catalogue import Question
-from features.checks import check_tables
 from features.errors import LeadScoringError
-from features.findings import Finding, refuse_errors
-from features.properties import TABLE_OF, usable_properties
 from features.tables import TABLE_NAMES, CrmTables
-from features.vouching import vouching_findings
 from flows.auditing import drift_of
+from flows.extracting import Extract
 from flows.wiring import Workplace
 
 if TYPE_CHECKING:
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from models.registry import ModelRegistry, ModelVersion
     from serving.store import Published
 
-KEPT_EXTRACTS: Final = 2
 KEPT_FINDINGS: Final = 200
 
 
@@ -40,20 +36,6 @@ class NothingPublishableError(LeadScoringError):
 
 class ModelFromTheFutureError(LeadScoringError):
     """The promoted model knows facts that the as-of must not."""
-
-
-@dataclass(frozen=True)
-class Extract:
-    """Tables as they were read, on disk, with what the checks found."""
-
-    folder: Path
-    digest: str
-    findings: tuple[Finding, ...]
-
-    @property
-    def tables(self) -> CrmTables:
-        """Read the tables back."""
-        return load_tables(self.folder)
 
 
 @dataclass(frozen=True)
@@ -70,61 +52,6 @@ class TrainOutcome:
     def model_refused(self) -> bool:
         """Say whether something else than the model is published."""
         return self.verdict.use != "model"
-
-
-def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTables, list[Finding]]:
-    """Read the source and check its tables, and that they have the columns vouched for; nothing is written."""
-    tables, findings = workplace.source.read()
-    if not any(finding.severity == "error" for finding in findings):
-        findings = [*findings, *check_tables(tables, as_of=as_of)]
-        for object_type, table in TABLE_OF.items():
-            if tables.has(table):
-                usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)
-        findings += vouching_findings(tables=tables, settings=workplace.settings.properties)
-    return tables, findings
-
-
-def extract(workplace: Workplace, *, as_of: pd.Timestamp) -> Extract:
-    """Read and check the source, and keep the tables under home. Errors stop here, before anything is written."""
-    tables, findings = check(workplace, as_of=as_of)
-    refuse_errors(findings)
-    return keep(workplace, tables, findings)
-
-
-def keep(workplace: Workplace, tables: CrmTables, findings: Sequence[Finding]) -> Extract:
-    """Keep checked tables under home, by their content, and clear away what a run that was killed has left."""
-    shutil.rmtree(workplace.work, ignore_errors=True)
-    for leftover in workplace.warehouse.glob(".*.partial"):
-        shutil.rmtree(leftover)
-    digest = tables.digest()
-    folder = workplace.warehouse / digest[:16]
-    if not folder.exists():
-        aside = folder.with_name(f".{folder.name}.partial")
-        aside.mkdir(parents=True)
-        for name in TABLE_NAMES:
-            if tables.has(name):
-                # The digest knows no order of columns, so what lies under it must not show one.
-                frame = tables[name]
-                frame[sorted(frame.columns)].to_parquet(aside / f"{name}.parquet", index=False)
-        aside.replace(folder)
-        _forget_old(workplace.warehouse, keep=folder)
-    return Extract(folder=folder, digest=digest, findings=tuple(findings))
-
-
-@lru_cache(maxsize=1)
-def load_tables(folder: Path) -> CrmTables:
-    """Read back the tables that ``extract`` kept."""
-    from features.contracts import empty_frame
-
-    frames, absent = {}, []
-    for name in TABLE_NAMES:
-        file = folder / f"{name}.parquet"
-        if file.exists():
-            frames[name] = pd.read_parquet(file)
-        else:
-            frames[name] = empty_frame(name)
-            absent.append(name)
-    return CrmTables(frames=frames, absent=tuple(absent))
 
 
 def model_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> ModelVersion | None:
@@ -227,24 +154,41 @@ def bundle_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp)
 
 
 def build_features(
-    workplace: Workplace, tables: CrmTables, *, question: Question, as_of: pd.Timestamp
+    workplace: Workplace, extracted: Extract, *, question: Question, as_of: pd.Timestamp
 ) -> tuple[Path, Path]:
     """Write who is to be scored, and their features at the as-of; return both files."""
-    from models.contact_scoring import contact_matrix, contact_population
     from models.deal_scoring import deal_matrix, deal_population
 
     bundle = bundle_for(workplace, question=question, as_of=as_of)
-    if question == "contacts":
-        population = contact_population(bundle=bundle, tables=tables, as_of=as_of)
-        matrix = contact_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
-    else:
-        population = deal_population(tables=tables, as_of=as_of)
-        matrix = deal_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
     folder = _run_folder(workplace, as_of)
     files = folder / f"{question}_population.parquet", folder / f"{question}_matrix.parquet"
-    write_parquet(population, files[0])
-    write_parquet(pd.concat([matrix.snapshots, matrix.features], axis=1), files[1])
+    if question == "contacts":
+        populations: list[pd.DataFrame] = []
+        write_parquet(_contact_matrices(bundle, extracted, as_of=as_of, populations=populations), files[1])
+        population = pd.concat(populations, ignore_index=True)
+    else:
+        population = deal_population(tables=extracted.tables, as_of=as_of)
+        matrix = deal_matrix(bundle=bundle, tables=extracted.tables, population=population, as_of=as_of)
+        write_parquet([_one_frame(matrix)], files[1])
+    write_parquet([population], files[0])
     return files
+
+
+def _contact_matrices(
+    bundle: Bundle, extracted: Extract, *, as_of: pd.Timestamp, populations: list[pd.DataFrame]
+) -> Iterator[pd.DataFrame]:
+    """Yield the matrix of one partition of the contacts after the other, and note who they are."""
+    from models.contact_scoring import contact_matrix, contact_population
+
+    for contacts, tables in extracted.contact_tables():
+        everyone = contact_population(bundle=bundle, tables=tables, as_of=as_of)
+        population = everyone.loc[everyone["contact_id"].isin(contacts)].reset_index(drop=True)
+        populations.append(population)
+        yield _one_frame(contact_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of))
+
+
+def _one_frame(matrix: Matrix) -> pd.DataFrame:
+    return pd.concat([matrix.snapshots, matrix.features], axis=1)
 
 
 def score(workplace: Workplace, tables: CrmTables, *, question: Question, as_of: pd.Timestamp) -> Path:
@@ -269,7 +213,7 @@ def score(workplace: Workplace, tables: CrmTables, *, question: Question, as_of:
         previous=previous,
     )
     file = folder / f"{question}_scores.parquet"
-    write_parquet(rows.reindex(columns=list(contract_of(question).unstamped_names)), file)
+    write_parquet([rows.reindex(columns=list(contract_of(question).unstamped_names))], file)
     return file
 
 
@@ -322,11 +266,25 @@ def publish(
     return published
 
 
-def write_parquet(frame: pd.DataFrame, file: Path) -> None:
-    """Write a frame aside and move it into place."""
+def write_parquet(frames: Iterable[pd.DataFrame], file: Path) -> None:
+    """Write frames of the same columns aside, one after the other, and move the whole into place."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f".{file.name}.partial")
-    frame.to_parquet(aside, index=False)
+    writer: pq.ParquetWriter | None = None
+    try:
+        for frame in frames:
+            with warnings.catch_warnings():
+                # pyarrow 25 uses what pandas 3.1 has deprecated.
+                warnings.filterwarnings("ignore", "Series.values", DeprecationWarning)
+                rows = pa.Table.from_pandas(frame, schema=writer.schema if writer else None, preserve_index=False)
+            writer = writer or pq.ParquetWriter(aside, rows.schema)
+            writer.write_table(rows)
+    finally:
+        if writer is not None:
+            writer.close()
     aside.replace(file)
 
 
@@ -352,10 +310,3 @@ def _flat_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
         for metric, measured in result["metrics"].items()
         if measured["value"] is not None
     }
-
-
-def _forget_old(warehouse: Path, *, keep: Path) -> None:
-    """Remove all but the newest extracts; a run that reads an older one has finished long ago."""
-    others = [path for path in warehouse.iterdir() if path.is_dir() and path != keep and not path.name.startswith(".")]
-    for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_EXTRACTS - 1 :]:
-        shutil.rmtree(old)

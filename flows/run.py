@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from features.catalogue import Question
-from features.findings import refuse_errors
 from features.tables import CrmTables
 from flows import pipeline
 from flows.console import Progress
+from flows.extracting import Extract, extract
 from flows.lease import lease
 from flows.reporting import models_of, report_step
 from flows.wiring import Workplace
@@ -65,21 +65,18 @@ def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
 @contextmanager
 def extracted_tables(
     workplace: Workplace, *, as_of: pd.Timestamp, progress: Progress
-) -> Iterator[tuple[pipeline.Extract, CrmTables]]:
-    """Read and check the tables, then hold the home while the block works on them; errors stop before any writing."""
-    with progress.step("Reading and checking the tables") as step:
-        tables, findings = pipeline.check(workplace, as_of=as_of)
-        refuse_errors(findings)
-        warnings = sum(finding.severity == "warning" for finding in findings)
-        step.outcome = (
-            f"{len(tables['contacts']):,} contacts, {len(tables['deals']):,} deals, "
-            f"{len(tables['activities']):,} activities; {warnings} warnings"
-        )
+) -> Iterator[tuple[Extract, CrmTables]]:
+    """Read and check what is new, and hold the home while the block works on it; errors change nothing there."""
     with lease(workplace.home):
-        extracted = pipeline.keep(workplace, tables, findings)
-        # The block works on the kept copy; two copies at once would not fit every machine.
-        del tables
-        yield extracted, extracted.tables
+        with progress.step("Reading and checking the tables") as step:
+            extracted = extract(workplace, as_of=as_of, telling=step.tell)
+            tables = extracted.tables
+            warnings = sum(finding.severity == "warning" for finding in extracted.findings)
+            step.outcome = (
+                f"{len(tables['contacts']):,} contacts, {len(tables['deals']):,} deals, "
+                f"{len(tables['activities']):,} activities; {warnings} warnings"
+            )
+        yield extracted, tables
 
 
 def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: Progress) -> RunResult:
@@ -115,7 +112,7 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
 
 def score_and_publish(
     workplace: Workplace,
-    extracted: pipeline.Extract,
+    extracted: Extract,
     tables: CrmTables,
     *,
     as_of: pd.Timestamp,
@@ -127,7 +124,7 @@ def score_and_publish(
     questions: tuple[Question, ...] = tuple(one for one in workplace.settings.questions if one not in refused)
     for question in questions:
         with progress.step(f"Scoring {question} and finding the reasons"):
-            pipeline.build_features(workplace, tables, question=question, as_of=as_of)
+            pipeline.build_features(workplace, extracted, question=question, as_of=as_of)
             pipeline.score(workplace, tables, question=question, as_of=as_of)
     with progress.step("Publishing the batch") as step:
         published = pipeline.publish(workplace, extracted, as_of=as_of, now=now, refused=refused, questions=questions)

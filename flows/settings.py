@@ -72,6 +72,11 @@ class Settings(BaseModel):
     point_rules: Path | None = Field(default=None, description="The rule sheet to compare with; empty for none.")
     bootstrap_replicates: int = Field(default=200, ge=20, description="Draws behind each 95 % interval.")
     seed: int = Field(default=7, description="Seeds the bootstrap.")
+    memory_gigabytes: float | None = Field(
+        default=None,
+        ge=0.5,
+        description="How much memory a run may use, about; empty means half of what the machine has.",
+    )
     stall_quantile: float = Field(
         default=0.95, gt=0.5, lt=1, description="A deal is stalled once this share of deals had left its stage."
     )

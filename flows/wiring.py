@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -23,8 +24,12 @@ from flows.settings import (
 from models.point_rules import PointRules
 
 if TYPE_CHECKING:
+    from features.warehouse import ActivityWarehouse
     from models.registry import ModelRegistry
     from serving.store import ScoreStore
+
+
+ACTIVITIES: Final = "activities.duckdb"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,18 @@ class Workplace:
     def exports(self) -> Path:
         """Files that the demo writes for people to look at."""
         return self.home / "exports"
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much memory a run may use: what the settings say, else half of what the machine has."""
+        chosen = self.settings.memory_gigabytes
+        if chosen is None:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        return int(chosen * 1024**3)
+
+    def activities(self, *, kept: bool = True) -> ActivityWarehouse:
+        """Return the warehouse of activities; if it is not ``kept``, one that is forgotten when it is closed."""
+        return open_activities(self.warehouse / ACTIVITIES if kept else None, memory_bytes=self.memory_bytes)
 
     def registry(self) -> ModelRegistry:
         """Return the model registry."""
@@ -97,6 +114,13 @@ def default_as_of(settings: Settings, *, now: datetime) -> pd.Timestamp:
     """Return the as-of of a run that names none: now, or the end of an invented history."""
     source = settings.source
     return pd.Timestamp(source.end if isinstance(source, SyntheticSourceSettings) else now).as_unit("us")
+
+
+def open_activities(file: Path | None, *, memory_bytes: int) -> ActivityWarehouse:
+    """Return the warehouse of activities in a file, or without one in memory; the rest of the run needs memory too."""
+    from features.warehouse import ActivityWarehouse
+
+    return ActivityWarehouse(file, memory_bytes=memory_bytes // 4)
 
 
 def registry_of(home: Path) -> ModelRegistry:

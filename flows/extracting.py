@@ -1,0 +1,184 @@
+"""What a run works on: what is new in the source is read and checked, and all of it is kept under home."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from features.checks import check_tables
+from features.contracts import empty_frame
+from features.errors import LeadScoringError
+from features.findings import Finding, refuse_errors
+from features.partitions import contact_partitions
+from features.properties import TABLE_OF, usable_properties
+from features.sources.base import read_in_parts
+from features.tables import TABLE_NAMES, CrmTables
+from features.vouching import vouching_findings
+from flows.wiring import ACTIVITIES, Workplace, open_activities
+
+if TYPE_CHECKING:
+    from features.warehouse import ActivityWarehouse
+
+BYTES_OF_AN_ACTIVITY: Final = 250
+"""What an activity takes while its features are built, about."""
+KEPT_EXTRACTS: Final = 2
+_ACTIVITIES_DIGEST: Final = "activities.digest"
+
+
+class ExtractGoneError(LeadScoringError):
+    """The activities of an extract are no longer there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"the activities under {folder.parent} must be those that the extract {folder.name} was made with; "
+            "another run has read newer ones since. Run again from the extract on."
+        )
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Tables as they were read, on disk, with what the checks found."""
+
+    folder: Path
+    digest: str
+    findings: tuple[Finding, ...]
+    memory_bytes: int
+
+    @property
+    def tables(self) -> CrmTables:
+        """Read the tables back."""
+        return load_tables(self.folder, memory_bytes=self.memory_bytes)
+
+    def contact_tables(self) -> Iterator[tuple[pd.Index, CrmTables]]:
+        """Yield partitions of the contacts, each with tables that hold the activities of these contacts alone.
+
+        All of it is one partition if it fits into memory.
+        """
+        tables = _load_small_tables(self.folder)
+        at_most = self.memory_bytes // 2 // BYTES_OF_AN_ACTIVITY
+        with _opened(self.folder, memory_bytes=self.memory_bytes) as warehouse:
+            partitions = contact_partitions(tables=tables, rows=warehouse.rows_of_contacts(), at_most=at_most)
+            for contacts in partitions:
+                activities = warehouse.read(contacts=contacts)
+                yield contacts, tables.with_activities(activities)
+
+
+def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTables, list[Finding]]:
+    """Read the source and check its tables, and that they have the columns vouched for; nothing is written."""
+    tables, found, parts = read_in_parts(workplace.source)
+    with closing(workplace.activities(kept=False)) as warehouse, warehouse.extending(parts) as extension:
+        tables = tables.with_activities(warehouse.read())
+        return tables, _checked(workplace, tables, [*found, *extension.findings], as_of=as_of)
+
+
+def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str], None] = lambda _: None) -> Extract:
+    """Read what is new in the source, check all of it, and keep it under home. An error changes nothing there."""
+    tables, found, parts = read_in_parts(workplace.source)
+    with (
+        _nothing_left_of_a_failure(workplace),
+        closing(workplace.activities()) as warehouse,
+        warehouse.extending(parts, progress=telling) as extension,
+    ):
+        findings = _checked(
+            workplace, tables.with_activities(warehouse.read()), [*found, *extension.findings], as_of=as_of
+        )
+        refuse_errors(findings)
+        content = warehouse.digest()
+        digest = hashlib.sha256(f"{tables.digest()} {content}".encode()).hexdigest()
+        folder = _keep(workplace, tables, name=digest[:16], activities=content)
+    return Extract(folder=folder, digest=digest, findings=tuple(findings), memory_bytes=workplace.memory_bytes)
+
+
+@contextmanager
+def _nothing_left_of_a_failure(workplace: Workplace) -> Iterator[None]:
+    """Take away again what the first extract of a home had begun, if it fails."""
+    is_first = not (workplace.warehouse / ACTIVITIES).exists()
+    try:
+        yield
+    except BaseException:
+        if is_first:
+            for leftover in workplace.warehouse.glob(f"{Path(ACTIVITIES).stem}*"):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            for folder in (workplace.warehouse, workplace.home):
+                with suppress(OSError):
+                    folder.rmdir()
+        raise
+
+
+def _checked(
+    workplace: Workplace, tables: CrmTables, found: Sequence[Finding], *, as_of: pd.Timestamp | None
+) -> list[Finding]:
+    if any(finding.severity == "error" for finding in found):
+        return list(found)
+    findings = [*found, *check_tables(tables, as_of=as_of)]
+    for object_type, table in TABLE_OF.items():
+        if tables.has(table):
+            usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)
+    return findings + vouching_findings(tables=tables, settings=workplace.settings.properties)
+
+
+def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str) -> Path:
+    """Keep all tables but the activities, by their content, and clear away what a run that was killed has left."""
+    shutil.rmtree(workplace.work, ignore_errors=True)
+    for leftover in workplace.warehouse.glob(".*.partial"):
+        shutil.rmtree(leftover)
+    folder = workplace.warehouse / name
+    if not folder.exists():
+        aside = folder.with_name(f".{name}.partial")
+        aside.mkdir(parents=True)
+        for table in TABLE_NAMES:
+            if table == "activities":
+                continue
+            if tables.has(table):
+                # The digest knows no order of columns, so what lies under it must not show one.
+                frame = tables[table]
+                frame[sorted(frame.columns)].to_parquet(aside / f"{table}.parquet", index=False)
+        if tables.has("activities"):
+            (aside / _ACTIVITIES_DIGEST).write_text(activities, encoding="utf-8")
+        aside.replace(folder)
+        _forget_old(workplace.warehouse, keep=folder)
+    return folder
+
+
+@lru_cache(maxsize=1)
+def load_tables(folder: Path, *, memory_bytes: int) -> CrmTables:
+    """Read back the tables that ``extract`` kept."""
+    with _opened(folder, memory_bytes=memory_bytes) as warehouse:
+        return _load_small_tables(folder).with_activities(warehouse.read())
+
+
+@contextmanager
+def _opened(folder: Path, *, memory_bytes: int) -> Iterator[ActivityWarehouse]:
+    """Open the warehouse of activities, which must still hold what it held when ``folder`` was written."""
+    warehouse = open_activities(folder.parent / ACTIVITIES, memory_bytes=memory_bytes)
+    with closing(warehouse):
+        file = folder / _ACTIVITIES_DIGEST
+        if file.exists() and file.read_text(encoding="utf-8") != warehouse.digest():
+            raise ExtractGoneError(folder)
+        yield warehouse
+
+
+def _load_small_tables(folder: Path) -> CrmTables:
+    frames, absent = {}, []
+    for name in TABLE_NAMES:
+        file = folder / f"{name}.parquet"
+        frames[name] = pd.read_parquet(file) if file.exists() else empty_frame(name)
+        if not file.exists() and not (name == "activities" and (folder / _ACTIVITIES_DIGEST).exists()):
+            absent.append(name)
+    return CrmTables(frames=frames, absent=tuple(absent))
+
+
+def _forget_old(warehouse: Path, *, keep: Path) -> None:
+    """Remove all but the newest extracts; a run that reads an older one has finished long ago."""
+    others = [path for path in warehouse.iterdir() if path.is_dir() and path != keep and not path.name.startswith(".")]
+    for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_EXTRACTS - 1 :]:
+        shutil.rmtree(old)
