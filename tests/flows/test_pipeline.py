@@ -366,3 +366,21 @@ def test_training_again_on_the_same_tables_records_no_second_version(tmp_path: P
     assert outcome.version == "1"
     assert len(workplace.registry().versions("deals")) == 1
     assert len(workplace.registry().promotions("deals")) == 1
+
+
+def test_contacts_in_many_partitions_have_the_features_of_one(
+    tmp_path: Path, tiny: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace = tiny.copied_to(tmp_path).workplace
+    extracted = extract(workplace, as_of=END)
+    files = pipeline.build_features(workplace, extracted, question="contacts", as_of=END)
+    whole = [pd.read_parquet(file).sort_values("contact_id", ignore_index=True) for file in files]
+
+    # As if an activity took so much memory that hardly any fit into it.
+    monkeypatch.setattr("flows.extracting.BYTES_OF_AN_ACTIVITY", extracted.memory_bytes // 2 // 500)
+    files = pipeline.build_features(workplace, extracted, question="contacts", as_of=END)
+
+    assert len(list(extracted.contact_tables())) > 5
+    parted = [pd.read_parquet(file).sort_values("contact_id", ignore_index=True) for file in files]
+    pd.testing.assert_frame_equal(parted[0], whole[0])
+    pd.testing.assert_frame_equal(parted[1], whole[1])
