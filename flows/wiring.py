@@ -23,6 +23,7 @@ from flows.settings import (
 from models.point_rules import PointRules
 
 if TYPE_CHECKING:
+    from features.engines.engine import BehaviourEngine
     from models.registry import ModelRegistry
     from serving.store import ScoreStore
 
@@ -56,6 +57,16 @@ class Workplace:
     def exports(self) -> Path:
         """Files that the demo writes for people to look at."""
         return self.home / "exports"
+
+    def engine(self) -> BehaviourEngine:
+        """Return what computes behaviour features."""
+        if self.settings.engine == "local":
+            from features.engines.engine import LocalEngine
+
+            return LocalEngine()
+        from features.engines.spark import SparkEngine
+
+        return SparkEngine(settings=self.settings.spark, folder=self.settings.spark.exchange or self.home / "spark")
 
     def registry(self) -> ModelRegistry:
         """Return the model registry."""
