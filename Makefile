@@ -57,10 +57,11 @@ bench: setup ## run the small form of every benchmark in benchmarks/
 	done; \
 	[ $$found = 1 ] || echo "There is no benchmark in benchmarks/ yet."
 
-services: ## install what tests need from Debian, if it is missing: PostgreSQL server, Chromium
+services: ## install what tests need from Debian, if it is missing: PostgreSQL server, Chromium, Java
 	@missing=""; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$$missing postgresql"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v java >/dev/null || [ -x "$$JAVA_HOME/bin/java" ] || missing="$$missing default-jre-headless"; \
 	[ -n "$$missing" ] || exit 0; \
 	root=""; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	echo "Installing for the tests:$$missing"; \

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.behaviour import ActivityStream
 from features.company_features import Own, colleagues, company_deals
 from features.contact_features import Column
 from features.deal_features import first_contacts
@@ -14,13 +13,8 @@ from features.property_columns import company_property_columns
 from features.visibility import Int64Array
 
 
-def company_columns(
-    inputs: MatrixInputs, *, activities: ActivityStream | None, own_contacts: Own, own_deals: Own
-) -> dict[str, Column]:
-    """Return everything about each snapshot's company but what is the snapshot's own.
-
-    ``activities`` are those of all contacts, if they are at hand already.
-    """
+def company_columns(inputs: MatrixInputs, *, own_contacts: Own, own_deals: Own) -> dict[str, Column]:
+    """Return everything about each snapshot's company but what is the snapshot's own."""
     contract = inputs.contract
     if not contract.company_links:
         return {}
@@ -42,10 +36,9 @@ def company_columns(
             company_count=len(links.company_ids),
         )
     if links.contacts is not None and contract.windows_days:
-        activities = activities or inputs.contact_activities()
         columns |= colleagues(
             members=links.contacts,
-            activity=activities.stream,
+            activity=inputs.contact_activities.stream,
             companies=companies,
             as_of=inputs.as_of,
             own=own_contacts,

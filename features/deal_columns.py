@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from features import deal_features
-from features.activity_columns import activity_columns
-from features.behaviour import ActivityStream, deal_activities
+from features.behaviour import ActivityStream
 from features.company_columns import company_columns
 from features.company_features import Own
 from features.contact_features import Column, closings_of_contacts, past_deals, tenure
+from features.engines.engine import behaviour_engine
 from features.feature_choices import RARE_LEVEL
 from features.matrix_inputs import MatrixInputs
 from features.properties import PropertyValues, property_at
@@ -23,22 +23,23 @@ def deal_columns(inputs: MatrixInputs) -> dict[str, Column]:
     """Return every feature of deals at each snapshot, and perhaps some that the contract does not name."""
     tables, timelines, objects, as_of = inputs.tables, inputs.timelines, inputs.objects, inputs.as_of
     contract = inputs.contract
-    activities = deal_activities(tables=tables, deal_ids=inputs.ids, plan=contract.plan, discount=contract.discount)
-    columns = activity_columns(activities, objects=objects, as_of=as_of, contract=contract)
+    columns = behaviour_engine().activity_columns(inputs)
     columns |= property_columns(inputs)
     columns |= season(as_of)
     columns |= _stage_columns(inputs)
-    columns |= deal_features.activity_in_stage(timelines=timelines, activities=activities, objects=objects, as_of=as_of)
+    columns |= deal_features.activity_in_stage(
+        timelines=timelines, activities=inputs.activities, objects=objects, as_of=as_of
+    )
     columns |= deal_features.contacts_count(tables=tables, timelines=timelines, objects=objects, as_of=as_of)
     if "amount" in contract.deal_columns:
         columns |= deal_features.amount_state(_property(inputs, "amount", deals=objects, at=as_of))
     if "expected_close_at" in contract.deal_columns:
         expected = _property(inputs, "expected_close_at", deals=objects, at=as_of)
         columns |= deal_features.close_date_state(expected, as_of=as_of)
-    columns |= _seller_columns(inputs, activities)
+    columns |= _seller_columns(inputs, inputs.activities)
     columns |= _first_contact_columns(inputs)
     return columns | company_columns(
-        inputs, activities=None, own_contacts=_contacts_on(inputs), own_deals=Own(np.arange(len(objects)), objects)
+        inputs, own_contacts=_contacts_on(inputs), own_deals=Own(np.arange(len(objects)), objects)
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
-from features.behaviour import ActivityStream, contact_activities
+from features.behaviour import ActivityStream, contact_activities, deal_activities
 from features.episodes import Timelines
 from features.feature_contract import FeatureContract
 from features.tables import CrmTables
@@ -30,8 +31,18 @@ class MatrixInputs:
         ids: pd.Index = pd.Index(self.tables["contacts"]["contact_id"])
         return ids
 
+    @cached_property
+    def activities(self) -> ActivityStream:
+        """The activities of the question's objects, sorted by object when first asked for."""
+        if self.contract.question == "contacts":
+            return self.contact_activities
+        return deal_activities(
+            tables=self.tables, deal_ids=self.ids, plan=self.contract.plan, discount=self.contract.discount
+        )
+
+    @cached_property
     def contact_activities(self) -> ActivityStream:
-        """Sort the activities by contact."""
+        """The activities of all contacts, sorted by contact when first asked for."""
         return contact_activities(
             activities=self.tables["activities"],
             contact_ids=self.contact_ids,

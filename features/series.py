@@ -184,9 +184,8 @@ def _counting(starts, kind_of, signature, occurred, bursty, burst, max_per_day):
     latest = np.zeros(bursty.shape[0], dtype=np.int64)
     owner = np.full(bursty.shape[0], -1, dtype=np.int64)
     for item in range(starts.shape[0] - 1):
-        today = np.int64(0)
-        counted = 0
-        for position in range(starts[item], starts[item + 1]):
+        first, end = starts[item], starts[item + 1]
+        for position in range(first, end):
             at = occurred[position]
             kind = kind_of[signature[position]]
             if bursty[kind]:
@@ -194,11 +193,16 @@ def _counting(starts, kind_of, signature, occurred, bursty, burst, max_per_day):
                     keep[position] = False
                 owner[kind] = item
                 latest[kind] = at
-            if at // day != today or counted == 0:
-                today = at // day
-                counted = 0
-            if keep[position]:
-                counted += 1
-                if max_per_day > 0 and counted > max_per_day:
-                    keep[position] = False
+        if 0 < max_per_day < end - first:
+            # What became known late stands between later days.
+            days = occurred[first:end] // day
+            today = np.int64(0)
+            counted = 0
+            for place in np.argsort(days, kind="mergesort"):
+                if days[place] != today:
+                    today = days[place]
+                    counted = 0
+                if keep[first + place]:
+                    counted += 1
+                    keep[first + place] = counted <= max_per_day
     return keep

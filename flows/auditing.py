@@ -27,11 +27,13 @@ _SAID: Final = {
 
 def audit_question(workplace: Workplace, tables: CrmTables, *, question: Question, as_of: pd.Timestamp) -> Audit:
     """Audit what a training as of ``as_of`` would learn from; nothing is written."""
+    from features.engines.engine import computing_with
     from models.contact_training import audit_of_contacts
     from models.deal_training import audit_of_deals
 
     run = audit_of_contacts if question == "contacts" else audit_of_deals
-    return run(tables=tables, as_of=as_of, settings=workplace.settings.training(workplace.rules))
+    with computing_with(workplace.engine()):
+        return run(tables=tables, as_of=as_of, settings=workplace.settings.training(workplace.rules))
 
 
 def drift_of(bundle: Bundle, matrix: pd.DataFrame) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from features.engines.spark_session import require_spark
 from features.errors import LeadScoringError
 from flows.console import show_table
 from flows.settings import CONFIGS, load_settings
@@ -81,7 +82,8 @@ def _store(home: Path) -> Examined:
 
 def _configuration(file: Path) -> Examined:
     try:
-        load_settings(file)
+        if load_settings(file).engine == "spark":
+            require_spark()
     except LeadScoringError as error:
         return Examined(f"configs/{file.name}", False, str(error))
     return Examined(f"configs/{file.name}", True, "valid")

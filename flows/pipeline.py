@@ -90,13 +90,15 @@ def train(
     Where the model fails its test, what is promoted is the fallback that did best, so that the company gets the
     honest answer instead of a model or of nothing. A backfill takes nothing over from a model that was trained later.
     """
+    from features.engines.engine import computing_with
     from models.bundle import save_bundle
     from models.contact_training import train_contacts
     from models.deal_training import train_deals
 
     settings = workplace.settings.training(workplace.rules)
     trainer = train_contacts if question == "contacts" else train_deals
-    trained = trainer(tables=tables, as_of=as_of, settings=settings)
+    with computing_with(workplace.engine()):
+        trained = trainer(tables=tables, as_of=as_of, settings=settings)
     bundle = trained.bundle
     registry = workplace.registry()
     known = registered(registry, question=question, bundle=bundle.version)
@@ -157,19 +159,21 @@ def build_features(
     workplace: Workplace, extracted: Extract, *, question: Question, as_of: pd.Timestamp
 ) -> tuple[Path, Path]:
     """Write who is to be scored, and their features at the as-of; return both files."""
+    from features.engines.engine import computing_with
     from models.deal_scoring import deal_matrix, deal_population
 
     bundle = bundle_for(workplace, question=question, as_of=as_of)
     folder = _run_folder(workplace, as_of)
     files = folder / f"{question}_population.parquet", folder / f"{question}_matrix.parquet"
-    if question == "contacts":
-        populations: list[pd.DataFrame] = []
-        write_parquet(_contact_matrices(bundle, extracted, as_of=as_of, populations=populations), files[1])
-        population = pd.concat(populations, ignore_index=True)
-    else:
-        population = deal_population(tables=extracted.tables, as_of=as_of)
-        matrix = deal_matrix(bundle=bundle, tables=extracted.tables, population=population, as_of=as_of)
-        write_parquet([_one_frame(matrix)], files[1])
+    with computing_with(workplace.engine()):
+        if question == "contacts":
+            populations: list[pd.DataFrame] = []
+            write_parquet(_contact_matrices(bundle, extracted, as_of=as_of, populations=populations), files[1])
+            population = pd.concat(populations, ignore_index=True)
+        else:
+            population = deal_population(tables=extracted.tables, as_of=as_of)
+            matrix = deal_matrix(bundle=bundle, tables=extracted.tables, population=population, as_of=as_of)
+            write_parquet([_one_frame(matrix)], files[1])
     write_parquet([population], files[0])
     return files
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from features.catalogue import Question
+from features.engines.spark_session import SparkSettings
 from features.errors import LeadScoringError
 from features.feature_contract import FeatureSettings
 from features.properties import PropertySettings
@@ -80,6 +81,10 @@ class Settings(BaseModel):
     stall_quantile: float = Field(
         default=0.95, gt=0.5, lt=1, description="A deal is stalled once this share of deals had left its stage."
     )
+    engine: Literal["local", "spark"] = Field(
+        default="local", description="What computes behaviour features: this machine, or Apache Spark."
+    )
+    spark: SparkSettings = SparkSettings()
     properties: PropertySettings = PropertySettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     features: FeatureSettings = FeatureSettings()

@@ -24,6 +24,7 @@ from flows.settings import (
 from models.point_rules import PointRules
 
 if TYPE_CHECKING:
+    from features.engines.engine import BehaviourEngine
     from features.warehouse import ActivityWarehouse
     from models.registry import ModelRegistry
     from serving.store import ScoreStore
@@ -73,6 +74,16 @@ class Workplace:
     def activities(self, *, kept: bool = True) -> ActivityWarehouse:
         """Return the warehouse of activities; if it is not ``kept``, one that is forgotten when it is closed."""
         return open_activities(self.warehouse / ACTIVITIES if kept else None, memory_bytes=self.memory_bytes)
+
+    def engine(self) -> BehaviourEngine:
+        """Return what computes behaviour features."""
+        if self.settings.engine == "local":
+            from features.engines.engine import LocalEngine
+
+            return LocalEngine()
+        from features.engines.spark import SparkEngine
+
+        return SparkEngine(settings=self.settings.spark, folder=self.settings.spark.exchange or self.home / "spark")
 
     def registry(self) -> ModelRegistry:
         """Return the model registry."""

@@ -1,4 +1,4 @@
-"""Features of what happened: each worked out by hand from a handful of activities."""
+"""Features of what happened: each worked out by hand, and all against a plain reading of their definitions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.activity_columns import activity_columns
 from features.behaviour import contact_activities
 from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
 from features.properties import PropertySettings
+from features.series import NO_DISCOUNT
 from features.tables import CrmTables
 from features.visibility import instant
 from tests.features.builders import make_tables
+from tests.features.plain_reading import (
+    CONTACTS,
+    Happening,
+    activities_frame,
+    assert_agrees,
+    contract_with,
+    happenings,
+    plain_row,
+    snapshots,
+)
 
 NAN = pytest.approx(np.nan, nan_ok=True)
 AS_OF = "2024-03-11T00:00:00Z"
@@ -160,3 +173,31 @@ def test_an_outcome_that_says_no_more_than_its_kind_is_no_feature() -> None:
     ]
 
     assert learn(tables_of(rows)).outcomes == (("call", "connected"),)
+
+
+WITHOUT_REST = {"kinds": ("call", "email_open"), "discount": NO_DISCOUNT}
+
+
+@pytest.mark.parametrize("changed", [{}, WITHOUT_REST], ids=["discounted", "not discounted"])
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@given(facts=st.lists(happenings, min_size=10, max_size=40), asked=snapshots)
+def test_every_column_agrees_with_a_plain_reading_of_the_definitions(
+    changed: dict[str, Any], facts: list[Happening], asked: list[tuple[str, int]]
+) -> None:
+    contract = contract_with(**changed)
+    ids = pd.Index(CONTACTS)
+    activities = contact_activities(
+        activities=activities_frame(facts), contact_ids=ids, plan=contract.plan, discount=contract.discount
+    )
+
+    found = activity_columns(
+        activities,
+        objects=ids.get_indexer(pd.Index([who for who, _ in asked])),
+        as_of=np.array([now for _, now in asked]),
+        contract=contract,
+    )
+
+    expected = [
+        plain_row([one for one in facts if one.contact == who], as_of=now, contract=contract) for who, now in asked
+    ]
+    assert_agrees(found, expected)

@@ -1,16 +1,10 @@
-"""Behaviour features: windows to the instant, decay, active days, and the kernel against a plain reading."""
+"""Behaviour features: windows to the instant, decay, active days, answers, worked out by hand."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from features.behaviour import (
     Behaviour,
@@ -290,129 +284,3 @@ def test_activities_centuries_away_break_nothing() -> None:
     assert now.decayed[0, 0] == pytest.approx([2 ** (-1 / 7), 2 ** (-1 / 28)])
     assert long_ago.total[0].tolist() == [1, 0]
     assert long_ago.decayed[0, 0] == pytest.approx([2 ** (-1 / 7), 2 ** (-1 / 28)])
-
-
-@dataclass(frozen=True)
-class Happening:
-    """One activity as a plain reader sees it."""
-
-    owner: int
-    time: int
-    kind: str
-    direction: str | None
-    outcome: str | None
-
-
-PLAN = SeriesPlan(KINDS, directed=True, outcomes=(("call", "held"),), utc_offset_hours=2.0)
-WINDOWS, LIVES = (1.0, 2.5, 7.0), (0.5, 7.0)
-
-
-def series_of(one: Happening) -> set[str]:
-    local = datetime.fromtimestamp(one.time / 1e6, tz=UTC) + timedelta(hours=2)
-    return {
-        one.kind,
-        *([one.direction] if one.direction else []),
-        *(["call_held"] if (one.kind, one.outcome) == ("call", "held") else []),
-        *(["working_hours"] if local.weekday() < 5 and 8 <= local.hour < 18 else []),
-    }
-
-
-def plain_answers(past: list[Happening], now: int) -> list[float]:
-    """Read a conversation turn by turn."""
-    turns: list[tuple[str, int]] = []
-    for one in past:
-        if one.direction and (not turns or turns[-1][0] != one.direction):
-            turns.append((one.direction, one.time))
-    gaps: dict[str, list[float]] = {"inbound": [], "outbound": []}
-    for (_, asked), (side, answered) in pairwise(turns):
-        gaps[side].append((answered - asked) / DAY)
-    waiting = dict.fromkeys(gaps, np.nan)
-    if turns:
-        waiting[turns[-1][0]] = (now - turns[-1][1]) / DAY
-    found = [
-        value for side in gaps for value in ((gaps[side][-1], np.mean(gaps[side])) if gaps[side] else (np.nan,) * 2)
-    ]
-    return [*map(float, found), waiting["outbound"], waiting["inbound"]]
-
-
-def plain_reading(happenings: list[Happening], *, objects: list[int], as_of: list[int]) -> Behaviour:
-    """Compute the same by the definitions, one snapshot at a time."""
-    found = Behaviour(
-        counts=np.zeros((len(objects), 4, 3)),
-        total=np.zeros((len(objects), 6)),
-        days_since=np.full((len(objects), 6), np.nan),
-        decayed=np.zeros((len(objects), 3, 2)),
-        active_days=np.zeros((len(objects), 3)),
-        answers=np.full((len(objects), 6), np.nan),
-    )
-    for row, (who, now) in enumerate(zip(objects, as_of, strict=True)):
-        past = [one for one in happenings if one.owner == who >= 0 and one.time < now]
-        for which, name in enumerate(PLAN.names):
-            own = [one.time for one in past if name in series_of(one)]
-            found.total[row, which] = len(own)
-            if own:
-                found.days_since[row, which] = (now - max(own)) / DAY
-            if which < 4:
-                for place, days in enumerate(WINDOWS):
-                    found.counts[row, which, place] = sum(time >= now - days * DAY for time in own)
-        for place, days in enumerate(WINDOWS):
-            found.active_days[row, place] = len({one.time // DAY for one in past if one.time >= now - days * DAY})
-        for group, side in enumerate((None, "inbound", "outbound")):
-            own = [one.time for one in past if side in (None, one.direction)]
-            for place, days in enumerate(LIVES):
-                found.decayed[row, group, place] = sum(0.5 ** ((now - time) / DAY / days) for time in own)
-        if who >= 0:
-            found.answers[row] = plain_answers(past, now)
-    return found
-
-
-# quarters of a day meet the borders of days, windows and working hours again and again
-moments = st.integers(0, 80).map(lambda quarter: 19_000 * DAY + quarter * (DAY // 4))
-happenings = st.builds(
-    Happening,
-    owner=st.integers(0, 2),
-    time=moments,
-    kind=st.sampled_from(KINDS),
-    direction=st.sampled_from(["inbound", "outbound", None]),
-    outcome=st.sampled_from(["held", "missed", None]),
-)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
-@given(
-    facts=st.lists(happenings, max_size=40, unique_by=lambda one: (one.owner, one.time)),
-    snapshots=st.lists(st.tuples(st.integers(-1, 2), moments), min_size=1, max_size=15),
-)
-def test_kernel_agrees_with_a_plain_reading_of_the_definitions(
-    facts: list[Happening], snapshots: list[tuple[int, int]]
-) -> None:
-    objects, as_of = ([snapshot[part] for snapshot in snapshots] for part in range(2))
-    rows = [
-        {
-            "contact_id": f"c{one.owner}",
-            "occurred_at": pd.Timestamp(one.time, unit="us", tz="UTC"),
-            "type": one.kind,
-            "direction": one.direction,
-            "outcome": one.outcome,
-        }
-        for one in facts
-    ]
-    activities = contact_activities(
-        activities=make_frame("activities", rows), contact_ids=pd.Index(["c0", "c1", "c2"]), plan=PLAN
-    )
-
-    found = behaviour_before(
-        activities=activities,
-        objects=np.array(objects, dtype=np.int64),
-        as_of=np.array(as_of, dtype=np.int64),
-        windows_days=WINDOWS,
-        half_lives_days=LIVES,
-    )
-
-    expected = plain_reading(sorted(facts, key=lambda one: one.time), objects=objects, as_of=as_of)
-    np.testing.assert_array_equal(found.counts, expected.counts)
-    np.testing.assert_array_equal(found.total, expected.total)
-    np.testing.assert_array_equal(found.days_since, expected.days_since)
-    np.testing.assert_array_equal(found.active_days, expected.active_days)
-    np.testing.assert_allclose(found.decayed, expected.decayed, rtol=1e-12)
-    np.testing.assert_allclose(found.answers, expected.answers, rtol=1e-12)

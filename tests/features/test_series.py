@@ -116,6 +116,26 @@ def test_of_one_day_no_more_than_the_limit_counts() -> None:
     assert len(stream_of(rows, kinds=("call",), discount=Discount(max_per_day=0)).stream.rows) == 10
 
 
+def test_the_limit_of_a_day_holds_when_other_days_become_known_in_between() -> None:
+    first = "2024-03-01T10:00:0{second}Z"
+    rows = [
+        {"type": "call", "contact_id": "c1", "occurred_at": first.format(second=0)},
+        {"type": "call", "contact_id": "c1", "occurred_at": first.format(second=1)},
+        # a call of the day before, known between the others
+        {
+            "type": "call",
+            "contact_id": "c1",
+            "occurred_at": "2024-02-29T10:00:00Z",
+            "known_at": first.format(second=2),
+        },
+        {"type": "call", "contact_id": "c1", "occurred_at": first.format(second=3)},
+    ]
+
+    found = stream_of(rows, kinds=("call",), discount=Discount(max_per_day=2))
+
+    assert found.stream.rows.tolist() == [0, 1, 2]
+
+
 def test_activities_at_one_instant_are_ordered_by_kind_however_they_were_delivered() -> None:
     rows = [*opened(0, kind="visit"), *opened(0, kind="call"), *opened(0, kind="email")]
     kinds = ("call", "email", "visit")

@@ -55,3 +55,16 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "choose another with" in result.stdout.replace("\n", " ")
+
+
+def test_a_configuration_that_asks_for_spark_needs_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "base.yaml").write_text("engine: spark\n", encoding="utf-8")
+    monkeypatch.setattr(doctor, "CONFIGS", configs)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+
+    said = [one.to_dict() for one in doctor.examine(tmp_path / "home")]
+
+    assert list(broken(said)) == ["configs/base.yaml"]
+    assert "no java was found; install it" in broken(said)["configs/base.yaml"]

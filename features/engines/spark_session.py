@@ -1,0 +1,143 @@
+"""A session with Apache Spark: its settings, what must be installed for it, and how it is opened."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from features.errors import LeadScoringError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_OLDEST_JAVA: Final = 17
+_LOOPBACK: Final = "127.0.0.1"
+
+
+class SparkSettings(BaseModel):
+    """How Apache Spark is reached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    master: str = Field(
+        default="local[*]", min_length=1, description="The cluster; local[*] is all processors of this machine."
+    )
+    python: str | None = Field(
+        default=None, description="The Python on the executors, with Leadline installed; empty: the path of this one."
+    )
+    exchange: Path | None = Field(
+        default=None,
+        description="A folder for what goes to Spark and back, seen here and by all executors; empty: under --home.",
+    )
+    partitions: int | None = Field(
+        default=None, ge=1, description="Parts that contacts or deals are divided into; empty: as Spark thinks best."
+    )
+    rows_at_once: int = Field(
+        default=200_000, ge=1, description="Rows that a Python on an executor holds at once, if no object has more."
+    )
+    conf: dict[str, str | int | float | bool] = Field(
+        default={}, description="Any further settings of Spark, such as spark.executor.memory."
+    )
+
+    @field_validator("conf")
+    @classmethod
+    def _named_as_spark_does(cls, conf: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+        for key in conf:
+            if not key.startswith("spark."):
+                raise ValueError(f"settings of Spark begin with 'spark.', found {key!r}")
+        return conf
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether Spark runs on this machine only."""
+        return self.master.startswith("local")
+
+
+class SparkUnavailableError(LeadScoringError):
+    """Something that Spark needs is not installed here."""
+
+
+def require_spark() -> None:
+    """Raise ``SparkUnavailableError``, which says what to install, unless Spark can run here."""
+    if importlib.util.find_spec("pyspark") is None:
+        raise SparkUnavailableError(
+            "engine: spark needs the package pyspark, which is not installed; run pip install 'leadline[spark]', "
+            "or set engine: local"
+        )
+    remedy = (
+        "install it (on Debian: apt-get install default-jre-headless), set JAVA_HOME to where it lies, "
+        "or set engine: local"
+    )
+    java = _java()
+    if java is None:
+        raise SparkUnavailableError(f"engine: spark needs Java {_OLDEST_JAVA} or 21, and no java was found; {remedy}")
+    version = _java_version(java)
+    if version < _OLDEST_JAVA:
+        raise SparkUnavailableError(
+            f"engine: spark needs Java {_OLDEST_JAVA} or 21, and {java} is Java {version or 'of an unknown version'}; "
+            f"{remedy}"
+        )
+
+
+def open_session(settings: SparkSettings, *, folder: Path) -> SparkSession:
+    """Return the session of this process, opened if there is none yet; it ends with the process.
+
+    ``folder`` takes what Spark writes on this machine. What ``settings.conf`` says goes before our own choices.
+    """
+    require_spark()
+    from pyspark.sql import SparkSession
+
+    # Otherwise the executors run whatever python3 they find.
+    os.environ["PYSPARK_PYTHON"] = settings.python or sys.executable
+    if not settings.is_local and os.environ.get("SPARK_LOCAL_IP") == _LOOPBACK:
+        # Pandera sets it on import, and no executor elsewhere could reach a driver there.
+        del os.environ["SPARK_LOCAL_IP"]
+    builder = SparkSession.builder.appName("leadline").master(settings.master)
+    for key, value in (_our_conf(settings, folder=folder) | settings.conf).items():
+        builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
+    return builder.getOrCreate()
+
+
+def _our_conf(settings: SparkSettings, *, folder: Path) -> dict[str, str | int | float | bool]:
+    conf: dict[str, str | int | float | bool] = {
+        "spark.sql.session.timeZone": "UTC",
+        # Kinds of activity that differ in case alone are different kinds.
+        "spark.sql.caseSensitive": True,
+        # Times before 1900 mean what they say.
+        "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+        "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
+        "spark.ui.enabled": False,
+        "spark.ui.showConsoleProgress": False,
+        "spark.log.level": "ERROR",
+    }
+    if settings.partitions is not None:
+        conf["spark.sql.shuffle.partitions"] = settings.partitions
+    if settings.is_local:
+        conf |= {
+            "spark.driver.host": _LOOPBACK,
+            "spark.driver.bindAddress": _LOOPBACK,
+            "spark.local.dir": str(folder / "scratch"),
+        }
+    return conf
+
+
+def _java() -> str | None:
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+
+
+def _java_version(java: str) -> int:
+    """Return the main version, 0 if it cannot be told."""
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - Java
+    _, _, quoted = told.partition('version "')
+    first = quoted.split(".")[0].split('"')[0].split("-")[0]
+    return int(first) if first.isdigit() else 0
