@@ -1,55 +1,81 @@
-"""The data of ``benchmarks.behaviour``, and the proof that all contenders computed the same numbers."""
+"""The data of ``benchmarks.behaviour`` and ``benchmarks.nightly``, and the proof that the numbers are the same."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+KINDS = ("call", "chat", "download", "email_click", "email_open", "form", "meeting", "note", "page_view", "webinar")
+SHARES = (0.06, 0.03, 0.03, 0.1, 0.22, 0.04, 0.04, 0.02, 0.44, 0.02)
+DAY = 86_400_000_000
+START = np.datetime64("2024-01-01", "us").astype(np.int64)
+_ROWS_AT_ONCE = 5_000_000
 
 
-def make_data(folder: Path, *, contacts: int, activities: int, as_ofs: int, seed: int = 7) -> None:
-    """Write activities (sorted by time, as a CRM delivers them) and the points to compute features at."""
-    rng = np.random.default_rng(seed)
-    ids = np.array([f"c{number:07d}" for number in range(contacts)])
-    start = np.datetime64("2024-01-01", "us").astype(np.int64)
-    day = 86_400_000_000
-    who = np.minimum((contacts * rng.power(0.4, activities)).astype(np.int64), contacts - 1)
-    when = np.sort(start + (rng.random(activities) * 730 * day).astype(np.int64))
-    kinds = np.array(["page_view", "email_open", "email_click", "form", "call", "meeting"])
-    kind = rng.choice(len(kinds), activities, p=[0.5, 0.25, 0.1, 0.05, 0.06, 0.04])
-    pd.DataFrame(
-        {
-            "activity_id": np.arange(activities).astype(str),
-            "contact_id": ids[who],
-            "occurred_at": pd.to_datetime(when, unit="us", utc=True).as_unit("us"),
-            "type": kinds[kind],
-        }
-    ).to_parquet(folder / "activities.parquet", index=False)
-    moments = start + (np.sort(rng.random((contacts, as_ofs)), axis=1) * 730 * day).astype(np.int64)
-    pd.DataFrame(
-        {
-            "contact_id": np.repeat(ids, as_ofs),
-            "as_of": pd.to_datetime(moments.ravel(), unit="us", utc=True).as_unit("us"),
-        }
-    ).to_parquet(folder / "points.parquet", index=False)
+def make_activities(file: Path, *, contacts: int, activities: int, first: int = 0, days: tuple[int, int]) -> None:
+    """Write activities of the days from ``days[0]`` to ``days[1]``, sorted by time, as a CRM delivers them."""
+    rng = np.random.default_rng(7 + first)
+    ids = _ids(contacts)
+    kinds = pa.array(KINDS)
+    bounds = np.linspace(days[0] * DAY, days[1] * DAY, -(-activities // _ROWS_AT_ONCE) + 1).astype(np.int64)
+    writer: pq.ParquetWriter | None = None
+    for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        count = min(_ROWS_AT_ONCE, activities - number * _ROWS_AT_ONCE)
+        who = np.minimum((contacts * rng.power(0.4, count)).astype(np.int64), contacts - 1)
+        when = np.sort(START + rng.integers(begin, end, count))
+        rows = pa.table(
+            {
+                "activity_id": pa.array(np.arange(first, first + count)).cast(pa.string()),
+                "contact_id": ids.take(pa.array(who)),
+                "occurred_at": pa.array(when, pa.timestamp("us", tz="UTC")),
+                "type": kinds.take(pa.array(rng.choice(len(KINDS), count, p=SHARES))),
+            }
+        )
+        first += count
+        writer = writer or pq.ParquetWriter(file, rows.schema)
+        writer.write_table(rows, row_group_size=1_000_000)
+    if writer is not None:
+        writer.close()
 
 
-def check_equal(folder: Path, rivals: list[str]) -> None:
-    """Stop if any rival's numbers differ from ours."""
+def make_points(file: Path, *, contacts: int, as_ofs: int) -> None:
+    """Write the moments to compute features at: so many random ones for each contact, in order."""
+    rng = np.random.default_rng(8)
+    moments = START + (np.sort(rng.random((contacts, as_ofs)), axis=1) * 730 * DAY).astype(np.int64)
+    points = {
+        "contact_id": _ids(contacts).take(pa.array(np.repeat(np.arange(contacts), as_ofs))),
+        "as_of": pa.array(moments.ravel(), pa.timestamp("us", tz="UTC")),
+    }
+    pq.write_table(pa.table(points), file)
+
+
+def check_equal(folder: Path, others: list[str]) -> None:
+    """Stop if anybody's numbers differ from ours."""
     ours = pd.read_parquet(folder / "leadline.parquet").sort_values(["contact_id", "as_of"], ignore_index=True)
-    for rival in rivals:
-        theirs = pd.read_parquet(folder / f"{rival}.parquet").sort_values(["contact_id", "as_of"], ignore_index=True)
+    for other in others:
+        theirs = pd.read_parquet(folder / f"{other}.parquet").sort_values(["contact_id", "as_of"], ignore_index=True)
         for column in ours.columns.drop(["contact_id", "as_of"]):
             left, right = ours[column].to_numpy(np.float64), theirs[column].to_numpy(np.float64)
             if not np.allclose(left, right, rtol=0, atol=1e-6, equal_nan=True):
-                raise SystemExit(f"{rival} disagrees with leadline on {column}")
+                raise SystemExit(f"{other} disagrees with leadline on {column}")
+
+
+def _ids(contacts: int) -> pa.Array:
+    return pa.array([f"c{number:07d}" for number in range(contacts)])
 
 
 if __name__ == "__main__":
     task, place, *rest = sys.argv[1:]
-    if task == "make":
-        make_data(Path(place), contacts=int(rest[0]), activities=int(rest[1]), as_ofs=int(rest[2]))
+    if task == "activities":
+        contacts, activities, first, begin, end = map(int, rest)
+        make_activities(Path(place), contacts=contacts, activities=activities, first=first, days=(begin, end))
+    elif task == "points":
+        make_points(Path(place), contacts=int(rest[0]), as_ofs=int(rest[1]))
     else:
         check_equal(Path(place), rest)

@@ -197,10 +197,8 @@ def _activity_stream(
         object_count=object_count,
         ties=(occurred, signature, *ties),
     )
-    left = discounted(
-        stream=stream, signature=signature[stream.rows], occurred=occurred[stream.rows], plan=plan, discount=discount
-    )
-    stream = stream if left is None else left
+    if discount.discounts:
+        stream = discounted(stream=stream, signature=signature, occurred=occurred, plan=plan, discount=discount)
     signature = signature[stream.rows]
     if rows is not None:
         stream = FactStream(starts=stream.starts, times=stream.times, rows=rows[stream.rows])
@@ -211,7 +209,7 @@ def _narrowest(signatures: int) -> type[np.signedinteger]:
     return np.int16 if signatures <= np.iinfo(np.int16).max else np.int32
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sweep(  # type: ignore[no-untyped-def]  # compiled by Numba
     starts,
     times,

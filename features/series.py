@@ -47,6 +47,11 @@ class Discount(BaseModel):
         default=1000, ge=0, description="Of a contact's or deal's activities of one day no more count; 0 counts all."
     )
 
+    @property
+    def discounts(self) -> bool:
+        """Say whether there can be any activity that does not count."""
+        return self.max_per_day > 0 or (self.burst_seconds > 0 and bool(self.burst_kinds))
+
 
 NO_DISCOUNT: Final = Discount(burst_kinds=(), burst_seconds=0.0, max_per_day=0)
 
@@ -148,8 +153,8 @@ def kind_codes(types: pd.Series, *, kinds: tuple[str, ...]) -> Int64Array:
 
 def discounted(
     *, stream: FactStream, signature: NDArray[np.integer], occurred: Int64Array, plan: SeriesPlan, discount: Discount
-) -> FactStream | None:
-    """Return the stream without the activities that do not count, or None if all do.
+) -> FactStream:
+    """Return the stream without the activities that do not count; ``signature`` and ``occurred`` are of its rows.
 
     Whether one counts depends only on what came before it in the stream, so nothing later can change it.
     """
@@ -157,14 +162,14 @@ def discounted(
     keep = _counting(
         stream.starts,
         plan.kind_of(np.arange(plan.signatures)).astype(np.int64),
-        signature,
-        occurred,
+        signature[stream.rows],
+        occurred[stream.rows],
         bursty & (discount.burst_seconds > 0),
         int(discount.burst_seconds * 1_000_000),
         discount.max_per_day,
     )
     if keep.all():
-        return None
+        return stream
     before = np.append(0, np.cumsum(keep))
     return FactStream(starts=before[stream.starts], times=stream.times[keep], rows=stream.rows[keep])
 

@@ -21,6 +21,7 @@ from features.tables import CrmTables
 Int64Array = NDArray[np.int64]
 
 NEVER: Final = np.iinfo(np.int64).max
+_MISSING: Final = np.iinfo(np.int64).min
 MICROSECONDS_PER_DAY: Final = 86_400_000_000
 
 HAPPENED_COLUMN: Final = {
@@ -35,8 +36,9 @@ HAPPENED_COLUMN: Final = {
 
 def microseconds(times: pd.Series) -> Int64Array:
     """Return times as microseconds since 1970 (UTC); a missing time is ``NEVER``."""
-    values = times.dt.as_unit("us").to_numpy(dtype="datetime64[us]")
-    return np.where(np.isnat(values), NEVER, values.astype(np.int64))
+    values = raw_microseconds(times)
+    missing = values == _MISSING
+    return np.where(missing, NEVER, values) if missing.any() else values
 
 
 def instant(time: pd.Timestamp) -> int:
@@ -53,8 +55,13 @@ def effective_time(table: str, frame: pd.DataFrame) -> Int64Array:
     happened = microseconds(frame[HAPPENED_COLUMN[table]])
     if table == "property_history" or "known_at" not in frame:
         return happened
-    known = microseconds(frame["known_at"])
-    return np.maximum(happened, np.where(known == NEVER, happened, known))
+    # What was known at a missing time was known before anything else: the later of both is when it happened.
+    return np.maximum(happened, raw_microseconds(frame["known_at"]))
+
+
+def raw_microseconds(times: pd.Series) -> Int64Array:
+    """Return times as microseconds since 1970 (UTC), the least number for a missing one; not to be written to."""
+    return np.asarray(pd.DatetimeIndex(times).as_unit("us").asi8)
 
 
 def created_times(ids: pd.Series, *, table: pd.DataFrame, key: str) -> Int64Array:

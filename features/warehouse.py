@@ -25,7 +25,7 @@ from features.contracts import quoted
 from features.errors import LeadScoringError
 from features.findings import Finding, merged
 from features.parts import Extension, Part
-from features.visibility import NEVER, microseconds
+from features.visibility import raw_microseconds
 
 if TYPE_CHECKING:
     import duckdb
@@ -150,9 +150,8 @@ class ActivityWarehouse:
                 name: pd.Categorical.from_codes(found[name], dtype=self._dtype(name), validate=False) for name in CODED
             }
         for name in TIMES:
-            times = found[name].view("datetime64[us]")
-            times[found[name] == NEVER] = np.datetime64("NaT")
-            columns[name] = pd.Series(times).dt.tz_localize("UTC")
+            # The least number is a missing time to pandas too.
+            columns[name] = pd.DatetimeIndex(found[name].view("datetime64[us]"), tz="UTC")
         return pd.DataFrame(columns | {"duration_seconds": found["duration_seconds"]}, copy=False)
 
     def _prepare(self) -> None:
@@ -198,7 +197,7 @@ class ActivityWarehouse:
 
     def _insert(self, frame: pd.DataFrame, *, part: int) -> None:
         columns: dict[str, Any] = {name: self._encode(name, frame[name]) for name in CODED}
-        columns |= {name: microseconds(frame[name]) for name in TIMES}
+        columns |= {name: raw_microseconds(frame[name]) for name in TIMES}
         columns["activity_id"] = pa.array(frame["activity_id"], type=_TEXT, from_pandas=True)
         columns["duration_seconds"] = frame["duration_seconds"].to_numpy(dtype=np.float64)
         # The rows stay in their order, which is nearly always that of time: no join may come between.
@@ -317,7 +316,8 @@ class ActivityWarehouse:
         return self._connection.execute(query, values).fetchall()
 
     def _columns(self, query: str) -> dict[str, Any]:
-        return self._connection.execute(query).fetchnumpy()
+        table = self._connection.sql(query).to_arrow_table()
+        return {name: table[name].to_numpy() for name in table.column_names}
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
