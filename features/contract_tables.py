@@ -88,6 +88,7 @@ _TABLES: Final = (
             _may("owner_id", "id", "the seller in charge"),
             _may("email", "word", "the e-mail address; personal, never shown"),
             _may("source", "word", "where the contact came from"),
+            _may("merged_ids", "word", "contacts that were merged into this one, separated by semicolons"),
         ),
         key=("contact_id",),
         occurred="created_at",

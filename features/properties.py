@@ -22,7 +22,7 @@ TABLE_OF: Final[Mapping[ObjectType, str]] = {"contact": "contacts", "company": "
 CONTRACT_COLUMNS: Final = frozenset(
     {"company_id", "owner_id", "source", "amount", "currency", "expected_close_at", "pipeline"}
 )
-STRUCTURE: Final = frozenset({"contact_id", "deal_id", "created_at", "pipeline"})
+STRUCTURE: Final = frozenset({"contact_id", "deal_id", "created_at", "pipeline", "merged_ids"})
 _NOTHING: Final = np.array([None], dtype=object)
 
 

@@ -87,8 +87,8 @@ class ActivityWarehouse:
     ) -> Iterator[Extension]:
         """Make the warehouse hold exactly these parts, reading only those that are new or have changed.
 
-        ``survivors`` names, for each contact that was merged into another one, that other. The block can read the new
-        content; it is kept if the block ends well and forgotten if it raises.
+        ``survivors`` names, for each contact that was merged, the one that is left in the end. The block can read the
+        new content; it is kept if the block ends well and forgotten if it raises.
         """
         with self._in_our_words(), self._transaction():
             known = {str(name): str(digest) for name, digest in self._all("select name, digest from part")}
@@ -270,11 +270,10 @@ class ActivityWarehouse:
         )
 
     def _follow(self, survivors: Mapping[str, str]) -> None:
-        """Let the activities of merged contacts count for the contact that each of them ended in."""
-        ends = {loser: _end(loser, survivors) for loser in survivors}
+        """Let the activities of merged contacts count for those that are left."""
         codes = {
             name: self._encode("contact_id", pa.array(ids, type=_TEXT))
-            for name, ids in (("loser", ends.keys()), ("survivor", ends.values()))
+            for name, ids in (("loser", survivors.keys()), ("survivor", survivors.values()))
         }
         with self._registered(pa.table(codes)):
             self._run("create or replace temp table wanted as select loser, survivor from incoming")
@@ -337,13 +336,3 @@ class ActivityWarehouse:
             yield
         except self._failure as error:
             raise WarehouseError(file=self._file, problem=str(error).splitlines()[0]) from error
-
-
-def _end(contact: str, survivors: Mapping[str, str]) -> str:
-    """Follow merges to the contact that was merged into no other; of a circle, the smallest id."""
-    seen = [contact]
-    while (following := survivors.get(seen[-1])) is not None:
-        if following in seen:
-            return min(seen[seen.index(following) :])
-        seen.append(following)
-    return seen[-1]

@@ -20,6 +20,7 @@ from features.findings import Finding, refuse_errors
 from features.partitions import contact_partitions
 from features.properties import TABLE_OF, usable_properties
 from features.sources.base import read_in_parts
+from features.survivors import follow_merges, survivors_of
 from features.tables import TABLE_NAMES, CrmTables
 from features.vouching import vouching_findings
 from flows.wiring import ACTIVITIES, Workplace, open_activities
@@ -75,7 +76,12 @@ class Extract:
 def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTables, list[Finding]]:
     """Read the source and check its tables, and that they have the columns vouched for; nothing is written."""
     tables, found, parts = read_in_parts(workplace.source)
-    with closing(workplace.activities(kept=False)) as warehouse, warehouse.extending(parts) as extension:
+    survivors = survivors_of(tables["contacts"])
+    tables = follow_merges(tables, survivors)
+    with (
+        closing(workplace.activities(kept=False)) as warehouse,
+        warehouse.extending(parts, survivors=survivors) as extension,
+    ):
         tables = tables.with_activities(warehouse.read())
         return tables, _checked(workplace, tables, [*found, *extension.findings], as_of=as_of)
 
@@ -83,10 +89,12 @@ def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTable
 def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str], None] = lambda _: None) -> Extract:
     """Read what is new in the source, check all of it, and keep it under home. An error changes nothing there."""
     tables, found, parts = read_in_parts(workplace.source)
+    survivors = survivors_of(tables["contacts"])
+    tables = follow_merges(tables, survivors)
     with (
         _nothing_left_of_a_failure(workplace),
         closing(workplace.activities()) as warehouse,
-        warehouse.extending(parts, progress=telling) as extension,
+        warehouse.extending(parts, survivors=survivors, progress=telling) as extension,
     ):
         findings = _checked(
             workplace, tables.with_activities(warehouse.read()), [*found, *extension.findings], as_of=as_of
