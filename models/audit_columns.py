@@ -32,6 +32,7 @@ PROPERTY_OF: Final = {
     "owner_closed": "owner_id",
 }
 """The property behind a feature of a deal that does not bear its name."""
+_COMPANIES: Final = "companies."
 PLANS: Final = frozenset({"expected_close_at"})
 """Times that speak of the future by their nature."""
 MOST_LEVELS: Final = 60
@@ -144,7 +145,7 @@ def measure(rows: AuditRows, *, matrix: Matrix, replicates: int, seed: int) -> l
                 rests_on=name,
                 known=entry_of(feature.name).known if look is None else look.known,
                 use="used",
-                vouched=name in rows.contract.vouched,
+                vouched=_is_vouched(name, contract=rows.contract),
                 filled=_mean(~np.isnan(values)),
                 auc=_separation(separator, values, is_category=feature.is_category),
                 auc_alike=_separation(separator, values, is_category=feature.is_category, strata=alike),
@@ -204,11 +205,23 @@ def proxies(rows: AuditRows, *, matrix: Matrix, settings: AuditSettings) -> list
 
 
 def property_behind(feature: str, *, contract: FeatureContract) -> str | None:
-    """Return the property that a feature rests on, or None if it rests on dated facts."""
+    """Return the property that a feature rests on, or None if it rests on dated facts.
+
+    One of the company has the table before it: ``companies.industry``.
+    """
     name = feature.removeprefix("property_")
     if name != feature and name in contract.properties:
         return name
+    of_company = feature.removeprefix("company_property_")
+    if of_company != feature and of_company in contract.company_properties:
+        return f"{_COMPANIES}{of_company}"
     return PROPERTY_OF.get(feature)
+
+
+def _is_vouched(name: str | None, *, contract: FeatureContract) -> bool:
+    if name is not None and name.startswith(_COMPANIES):
+        return name.removeprefix(_COMPANIES) in contract.company_vouched
+    return name in contract.vouched
 
 
 def _alike(rows: AuditRows, matrix: Matrix) -> Int64Array:

@@ -172,3 +172,14 @@ def test_columns_say_how_they_are_known_and_whether_they_change(synthetic: Synth
     assert 0.0 < (found["property_job_level"].differs or 0.0) < 1.0
     assert found["property_job_level"].filled_by_outcome is not None
     assert (found["property_job_level"].filled_by_outcome.before or 0.0) > 0.5
+
+
+def test_a_property_of_the_company_is_audited_as_one_that_somebody_vouched_for(synthetic: SyntheticCrm) -> None:
+    companies = synthetic.tables["companies"]
+    sizes = companies.assign(size=np.where(companies["company_id"].str[-1] < "5", "small", "large"))
+    tables = CrmTables(frames={**synthetic.tables.frames, "companies": sizes}, absent=synthetic.tables.absent)
+
+    found = audit("contacts", tables, safe={"contacts": ("company_id",), "companies": ("size",)})
+
+    column = next(one for one in found.columns if one.name == "company_property_size")
+    assert (column.rests_on, column.vouched, column.use) == ("companies.size", True, "used")
