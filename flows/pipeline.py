@@ -174,7 +174,13 @@ def train(
     registry = workplace.registry()
     known = registered(registry, question=question, bundle=bundle.version)
     if known is None:
-        folder = save_bundle(bundle, workplace.work / "bundles" / bundle.version)
+        key = workplace.signing_key
+        folder = save_bundle(
+            bundle,
+            workplace.work / "bundles" / bundle.version,
+            private_key=None if key is None else key.get_secret_value(),
+            trust=workplace.trust,
+        )
         known = registry.record(
             question,
             bundle=folder,
@@ -223,7 +229,7 @@ def bundle_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp)
             f"the promoted model for {question} was trained on facts up to {champion.tags['trained_as_of']}, "
             f"later than the as-of {as_of.isoformat()}; train as of then (leadline train --as-of)."
         )
-    return load_bundle(version.bundle)
+    return load_bundle(version.bundle, version=version.tags["bundle"], trust=workplace.trust)
 
 
 def build_features(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from pydantic import SecretBytes
 
 from features.sources.base import Source
 from flows.settings import (
@@ -17,10 +18,13 @@ from flows.settings import (
     SyntheticSourceSettings,
     load_rules,
     load_settings,
+    public_key,
     resolve,
+    signing_key,
     store_url,
 )
 from models.point_rules import PointRules
+from models.signing import Trust
 
 if TYPE_CHECKING:
     from models.registry import ModelRegistry
@@ -36,6 +40,17 @@ class Workplace:
     source: Source
     source_name: str
     home: Path
+    signing_key: SecretBytes | None = None
+    public_key: bytes | None = None
+
+    @property
+    def trust(self) -> Trust:
+        """What a model must show before it is loaded."""
+        return Trust(
+            public_key=self.public_key,
+            required=self.settings.signing.required,
+            memory=self.home / "registry" / "tried",
+        )
 
     @property
     def warehouse(self) -> Path:
@@ -71,7 +86,13 @@ def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
     settings = load_settings(config)
     source, name = make_source(settings, config=config, data=data)
     return Workplace(
-        settings=settings, rules=load_rules(settings, config=config), source=source, source_name=name, home=home
+        settings=settings,
+        rules=load_rules(settings, config=config),
+        source=source,
+        source_name=name,
+        home=home,
+        signing_key=signing_key(settings, config=config),
+        public_key=public_key(settings, config=config),
     )
 
 
