@@ -21,6 +21,7 @@ from features.properties import TABLE_OF, usable_properties
 from features.tables import TABLE_NAMES, CrmTables
 from features.vouching import vouching_findings
 from flows.auditing import drift_of
+from flows.recording import MODEL_CARD, files_of
 from flows.wiring import Workplace
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def train(
     from models.bundle import save_bundle
     from models.contact_training import train_contacts
     from models.deal_training import train_deals
+    from models.run_record import code_version
 
     settings = workplace.settings.training(workplace.rules)
     trainer = train_contacts if question == "contacts" else train_deals
@@ -181,6 +183,7 @@ def train(
             private_key=None if key is None else key.get_secret_value(),
             trust=workplace.trust,
         )
+        files = files_of(bundle)
         known = registry.record(
             question,
             bundle=folder,
@@ -194,7 +197,10 @@ def train(
                 "trained_as_of": as_of.isoformat(),
                 "settings_digest": bundle.data.settings_digest,
                 "data_digest": bundle.data.data_digest,
+                "code_version": code_version(),
             },
+            files=files,
+            description=files[MODEL_CARD],
             report=None,
             run_name=bundle.version,
             started_at=now,
