@@ -26,7 +26,7 @@ class TreeTable:
 
     ``left`` and ``right`` hold node numbers, or ``-1 - leaf`` for a leaf; ``roots`` is each tree's first node, or
     its only leaf in the same coding. ``categories`` (nodes, words) is a bit set, 64 to a word, of the values that go
-    left (empty for a threshold).
+    left (empty for a threshold). ``cover`` and ``leaf_cover`` count the training rows that reached a node or a leaf.
     """
 
     roots: Int64Array
@@ -38,6 +38,8 @@ class TreeTable:
     left: Int64Array
     right: Int64Array
     leaf: FloatArray
+    cover: FloatArray
+    leaf_cover: FloatArray
     outputs: int
 
 
@@ -47,12 +49,14 @@ def tree_table(booster: Any) -> TreeTable:
     ``missing_left`` is 1 or 0 where a missing value has a side of its own, and -1 where it counts as zero.
     """
     model = booster.dump_model()
-    nodes: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "lefts", "cat", "missing", "l", "r")}
-    leaves: list[float] = []
+    nodes: dict[str, list[Any]] = {
+        name: [] for name in ("feature", "threshold", "lefts", "cat", "missing", "l", "r", "cover")
+    }
+    leaves: list[tuple[float, float]] = []
 
     def add(node: dict[str, Any]) -> int:
         if "split_feature" not in node:
-            leaves.append(float(node["leaf_value"]))
+            leaves.append((float(node["leaf_value"]), float(node.get("leaf_count", 0))))
             return -len(leaves)
         here = len(nodes["feature"])
         category = node["decision_type"] == "=="
@@ -62,6 +66,7 @@ def tree_table(booster: Any) -> TreeTable:
         nodes["lefts"].append(lefts)
         nodes["cat"].append(category)
         nodes["missing"].append(int(node["default_left"]) if node["missing_type"] == "NaN" else -1)
+        nodes["cover"].append(node["internal_count"])
         nodes["l"].append(0)
         nodes["r"].append(0)
         nodes["l"][here] = add(node["left_child"])
@@ -78,7 +83,9 @@ def tree_table(booster: Any) -> TreeTable:
         missing_left=np.array(nodes["missing"], dtype=np.int8),
         left=np.array(nodes["l"], dtype=np.int64),
         right=np.array(nodes["r"], dtype=np.int64),
-        leaf=np.array(leaves, dtype=np.float64),
+        leaf=np.array([value for value, _ in leaves], dtype=np.float64),
+        cover=np.array(nodes["cover"], dtype=np.float64),
+        leaf_cover=np.array([cover for _, cover in leaves], dtype=np.float64),
         outputs=int(model["num_tree_per_iteration"]),
     )
 
@@ -90,34 +97,6 @@ def _bit_sets(members: list[list[int]]) -> NDArray[np.uint64]:
         for code in codes:
             sets[node, code // 64] |= np.uint64(1 << code % 64)
     return sets
-
-
-def coalition_scores(
-    *, trees: TreeTable, rows: FloatArray, background: FloatArray, family: Int64Array, families: int
-) -> FloatArray:
-    """Return the raw scores of every coalition, shape (rows, background, outputs, 2 ** families).
-
-    Coalition ``s`` takes the features of family ``f`` from the row if bit ``f`` of ``s`` is set, else from the
-    background row; a feature of family -1 always comes from the row.
-    """
-    return np.asarray(
-        _coalition_scores(
-            trees.roots,
-            trees.feature,
-            trees.threshold,
-            trees.categories,
-            trees.is_category,
-            trees.missing_left,
-            trees.left,
-            trees.right,
-            trees.leaf,
-            trees.outputs,
-            rows,
-            background,
-            family,
-            families,
-        )
-    )
 
 
 def coalition_wins(
@@ -191,17 +170,18 @@ def shapley_from_values(values: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _goes_left(value, threshold, categories, is_category, missing_left):  # type: ignore[no-untyped-def]  # Numba
-    if is_category:
-        if np.isnan(value) or value < 0 or value >= 64 * categories.shape[0]:
+def goes_left(value, node, threshold, categories, is_category, missing_left):  # type: ignore[no-untyped-def]  # Numba
+    """Say whether LightGBM sends a value to the left of a split."""
+    if is_category[node]:
+        if np.isnan(value) or value < 0 or value >= 64 * categories.shape[1]:
             return False
         code = np.uint64(value)
-        return (categories[code // np.uint64(64)] >> code % np.uint64(64)) & np.uint64(1) == np.uint64(1)
+        return (categories[node, code // np.uint64(64)] >> code % np.uint64(64)) & np.uint64(1) == np.uint64(1)
     if np.isnan(value):
-        if missing_left < 0:
-            return threshold >= 0.0
-        return missing_left == 1
-    return value <= threshold
+        if missing_left[node] < 0:
+            return threshold[node] >= 0.0
+        return missing_left[node] == 1
+    return value <= threshold[node]
 
 
 @njit(cache=True)
@@ -252,12 +232,10 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
                 continue
             column = feature[node]
             bit = 0 if family[column] < 0 else 1 << family[column]
-            mine = _goes_left(row[column], threshold[node], categories[node], is_category[node], missing_left[node])
+            mine = goes_left(row[column], node, threshold, categories, is_category, missing_left)
             theirs = mine
             if bit and not must & bit:
-                theirs = _goes_left(
-                    other[column], threshold[node], categories[node], is_category[node], missing_left[node]
-                )
+                theirs = goes_left(other[column], node, threshold, categories, is_category, missing_left)
             if bit and must_not & bit:
                 mine = theirs
             top += 1
@@ -273,50 +251,6 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
     for output in range(outputs):
         for coalition in range(scores.shape[1]):
             scores[output, coalition] += constant[output]
-
-
-@njit(cache=True, parallel=True)
-def _coalition_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
-    roots,
-    feature,
-    threshold,
-    categories,
-    is_category,
-    missing_left,
-    left,
-    right,
-    leaf,
-    outputs,
-    rows,
-    background,
-    family,
-    families,
-):
-    count = 1 << families
-    result = np.zeros((rows.shape[0], background.shape[0], outputs, count))
-    for row in prange(rows.shape[0]):
-        stack = np.empty((left.shape[0] + 1, 3), dtype=np.int64)
-        constant = np.zeros(outputs)
-        for other in range(background.shape[0]):
-            _add_scores(
-                roots,
-                feature,
-                threshold,
-                categories,
-                is_category,
-                missing_left,
-                left,
-                right,
-                leaf,
-                rows[row],
-                background[other],
-                family,
-                count - 1,
-                result[row, other],
-                stack,
-                constant,
-            )
-    return result
 
 
 @njit(cache=True, parallel=True)
