@@ -47,15 +47,8 @@ def write_reasons(
     written: list[str] = []
     for start in range(0, len(effects), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
-        order, totals, members, parts, rest = _rank(
-            np.ascontiguousarray(effects[rows]), family, alphabetical, base_rate, probability[rows]
-        )
-        own = values[rows]
-        seen = np.where(members >= 0, own[np.arange(len(own))[:, None, None], members], 0.0)
-        told = zip(
-            order.tolist(), totals.tolist(), members.tolist(), seen.tolist(), parts.tolist(), rest.tolist(), strict=True
-        )
-        written += [phrases.row(*row) for row in told]
+        ranked = _rank(np.ascontiguousarray(effects[rows]), family, alphabetical, base_rate, probability[rows])
+        written += phrases.texts(*ranked, values=values[rows])
     return written
 
 
@@ -64,55 +57,75 @@ class _Phrases:
 
     def __init__(self, contract: Sequence[Feature], families: Sequence[str]) -> None:
         self._contract = contract
+        self._families = len(families)
         self._heads = [f'{{"family":{_json(name)},"effect":' for name in families]
         self._words = [f',"words":{_json(FAMILY_WORDS[name])[:-1]}' for name in families]
         self._known: list[dict[float, tuple[str, str]]] = [{} for _ in contract]
-        self._missing: dict[int, tuple[str, str]] = {}
-        self._other = ',{"feature":' + _json(OTHER) + ',"value":null,"words":"everything else here","effect":'
+        self._missing = [self._phrase(column, np.nan) for column in range(len(contract))]
+        self._other = '{"feature":' + _json(OTHER) + ',"value":null,"words":"everything else here","effect":'
 
-    def row(
+    def texts(
         self,
-        order: list[int],
-        totals: list[float],
-        members: list[list[int]],
-        seen: list[list[float]],
-        parts: list[list[float]],
-        rest: list[float],
-    ) -> str:
-        """Return one row's text."""
+        order: Int64Array,
+        totals: FloatArray,
+        members: Int64Array,
+        parts: FloatArray,
+        rest: FloatArray,
+        *,
+        values: FloatArray,
+    ) -> list[str]:
+        """Return each row's text."""
+        # Flat lists, in the order of writing: nested ones cost more than all the writing.
+        members = np.take_along_axis(members, order[:, :, None], axis=1)
+        shown = members >= 0
+        told, leads = self._features(
+            members[shown].tolist(),
+            values[np.arange(len(values))[:, None, None], members][shown].tolist(),
+            np.take_along_axis(parts, order[:, :, None], axis=1)[shown].tolist(),
+        )
         entries = []
-        for place in order:
-            features, lead = "", ""
-            for column, value, part in zip(members[place], seen[place], parts[place], strict=True):
-                if column < 0:
-                    break
-                start, words = self._phrase(column, value)
-                if features:
-                    features += f",{start}{part!r}}}"
-                else:
-                    features, lead = f"{start}{part!r}}}", f" ({words})"
-            if rest[place]:
-                other = f"{self._other}{rest[place]!r}}}"
-                features += other if features else other[1:]
+        at = 0
+        for place, total, count, left in zip(
+            order.ravel().tolist(),
+            np.take_along_axis(totals, order, axis=1).ravel().tolist(),
+            shown.sum(axis=2).ravel().tolist(),
+            np.take_along_axis(rest, order, axis=1).ravel().tolist(),
+            strict=True,
+        ):
+            features = told[at : at + count]
+            lead = f" ({leads[at]})" if count else ""
+            if left:
+                features.append(f"{self._other}{left!r}}}")
+            at += count
             entries.append(
-                f'{self._heads[place]}{totals[place]!r}{self._words[place]}{lead}","features":[{features}]}}'
+                f'{self._heads[place]}{total!r}{self._words[place]}{lead}","features":[{",".join(features)}]}}'
             )
-        return f"[{','.join(entries)}]"
+        width = self._families
+        return [f"[{','.join(entries[start : start + width])}]" for start in range(0, len(entries), width)]
+
+    def _features(self, columns: list[int], values: list[float], effects: list[float]) -> tuple[list[str], list[str]]:
+        """Return the features' texts and the words of each."""
+        told, leads = [], []
+        for column, value, effect in zip(columns, values, effects, strict=True):
+            if value != value:
+                start, words = self._missing[column]
+            else:
+                known = self._known[column]
+                phrase = known.get(value)
+                if phrase is None:
+                    if len(known) >= _MOST_PHRASES:
+                        known.clear()
+                    phrase = known[value] = self._phrase(column, value)
+                start, words = phrase
+            told.append(f"{start}{effect!r}}}")
+            leads.append(words)
+        return told, leads
 
     def _phrase(self, column: int, value: float) -> tuple[str, str]:
-        known = self._known[column]
-        phrase = known.get(value) if value == value else self._missing.get(column)
-        if phrase is None:
-            feature = self._contract[column]
-            told = {"feature": feature.name, "value": _plain(value, feature), "words": feature.describe(value)}
-            phrase = f'{_json(told)[:-1]},"effect":', _json(told["words"])[1:-1]
-            if value != value:
-                self._missing[column] = phrase
-            else:
-                if len(known) >= _MOST_PHRASES:
-                    known.clear()
-                known[value] = phrase
-        return phrase
+        """Return how a feature's text begins, and its words."""
+        feature = self._contract[column]
+        told = {"feature": feature.name, "value": _plain(value, feature), "words": feature.describe(value)}
+        return f'{_json(told)[:-1]},"effect":', _json(told["words"])[1:-1]
 
 
 def _json(value: Any) -> str:
