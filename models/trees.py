@@ -185,7 +185,7 @@ def goes_left(value, node, threshold, categories, is_category, missing_left):  #
 
 
 @njit(cache=True)
-def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
+def _coalition_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
     roots,
     feature,
     threshold,
@@ -198,14 +198,12 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
     row,
     other,
     family,
-    full,
     scores,
     stack,
-    constant,
 ):
-    """Add the raw scores of all coalitions of one row and one background row to ``scores`` (outputs, coalitions)."""
-    outputs = scores.shape[0]
-    constant[:] = 0.0
+    """Set ``scores`` (outputs, coalitions) to the raw scores of all coalitions of one row and one background row."""
+    outputs, count = scores.shape
+    scores[:] = 0.0
     for tree in range(roots.shape[0]):
         output = tree % outputs
         top = 0
@@ -218,17 +216,14 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
             must_not = stack[top, 2]
             top -= 1
             if node < 0:
+                # "None of must_not" is an alternating sum of "all of a part of it", and sums over parts are made below.
+                subset = must_not
                 value = leaf[-1 - node]
-                if must == 0 and must_not == 0:
-                    constant[output] += value
-                    continue
-                free = full & ~(must | must_not)
-                subset = free
                 while True:
-                    scores[output, must | subset] += value
+                    scores[output, must | subset] += -value if _is_odd(subset) else value
                     if subset == 0:
                         break
-                    subset = (subset - 1) & free
+                    subset = (subset - 1) & must_not
                 continue
             column = feature[node]
             bit = 0 if family[column] < 0 else 1 << family[column]
@@ -249,8 +244,21 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
                 stack[top, 1] = must
                 stack[top, 2] = must_not | bit
     for output in range(outputs):
-        for coalition in range(scores.shape[1]):
-            scores[output, coalition] += constant[output]
+        step = 1
+        while step < count:
+            for begin in range(0, count, 2 * step):
+                for coalition in range(begin, begin + step):
+                    scores[output, coalition + step] += scores[output, coalition]
+            step *= 2
+
+
+@njit(cache=True)
+def _is_odd(members):  # type: ignore[no-untyped-def]  # compiled by Numba
+    odd = False
+    while members:
+        members &= members - 1
+        odd = not odd
+    return odd
 
 
 @njit(cache=True, parallel=True)
@@ -277,7 +285,6 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
     wins = np.zeros((rows.shape[0], count))
     for row in prange(rows.shape[0]):
         stack = np.empty((left.shape[0] + 1, 3), dtype=np.int64)
-        constant = np.zeros(3)
         scores = np.empty((3, count))
         mine = rows[row].copy()
         for other in range(background.shape[0]):
@@ -287,8 +294,7 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
             for bucket in range(buckets):
                 mine[last] = bucket
                 theirs[last] = bucket
-                scores[:] = 0.0
-                _add_scores(
+                _coalition_scores(
                     roots,
                     feature,
                     threshold,
@@ -301,19 +307,15 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
                     mine,
                     theirs,
                     family,
-                    count - 1,
                     scores,
                     stack,
-                    constant,
                 )
                 for coalition in range(count):
-                    top = max(scores[0, coalition], scores[1, coalition], scores[2, coalition])
-                    none = np.exp(scores[0, coalition] - top)
-                    win = np.exp(scores[1, coalition] - top)
-                    lose = np.exp(scores[2, coalition] - top)
-                    whole = none + win + lose
-                    won[coalition] += still_open[coalition] * win / whole
-                    still_open[coalition] *= none / whole
+                    win = np.exp(scores[1, coalition] - scores[0, coalition])
+                    lose = np.exp(scores[2, coalition] - scores[0, coalition])
+                    none = still_open[coalition] / (1.0 + win + lose)
+                    won[coalition] += none * win
+                    still_open[coalition] = none
             for coalition in range(count):
                 inside = min(max(won[coalition], 1e-9), 1.0 - 1e-9)
                 log_odds = intercept + slope * (np.log(inside) - np.log1p(-inside))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from models.boosting import BoosterSettings, FloatArray, fit_booster
 from models.landmark import accumulate, with_bucket
-from models.trees import TreeTable, _add_scores, coalition_wins, shapley_from_values, shapley_weights, tree_table
+from models.trees import TreeTable, _coalition_scores, coalition_wins, shapley_from_values, shapley_weights, tree_table
 from tests.models.boosters import make_booster, make_features
 
 FAMILY = np.array([0, 1, 2, 0])
@@ -33,10 +33,10 @@ def coalition_scores(
 ) -> FloatArray:
     """Return the raw scores of every coalition, shape (rows, background, outputs, 2 ** families)."""
     scores = np.zeros((len(rows), len(background), trees.outputs, 2**families))
-    stack, constant = np.empty((len(trees.left) + 1, 3), dtype=np.int64), np.zeros(trees.outputs)
+    stack = np.empty((len(trees.left) + 1, 3), dtype=np.int64)
     nodes = (trees.roots, trees.feature, trees.threshold, trees.categories, trees.is_category, trees.missing_left)
     for row, other in product(range(len(rows)), range(len(background))):
-        _add_scores(
+        _coalition_scores(
             *nodes,
             trees.left,
             trees.right,
@@ -44,10 +44,8 @@ def coalition_scores(
             rows[row],
             background[other],
             family,
-            2**families - 1,
             scores[row, other],
             stack,
-            constant,
         )
     return scores
 
