@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks._measure import own_part, show, whole_process, write_json
 
-SIZES = {"small": (50_000, 400), "full": (1_000_000, 4_000)}
+SIZES = {"small": (50_000, 100), "full": (1_000_000, 2_000)}
 CONTENDERS = "benchmarks._scoring_contenders"
 DATA = "benchmarks._scoring_data"
 

@@ -114,7 +114,7 @@ def resolve(path: Path, *, config: Path) -> Path:
     return next((candidate for candidate in candidates if candidate.exists()), path)
 
 
-def signing_key(settings: Settings, *, config: Path) -> SecretBytes | None:
+def signing_key(settings: Settings, *, config: Path | None) -> SecretBytes | None:
     """Return the PEM of the key that signs new models: from the environment, else from its file; None for no key."""
     written = os.environ.get(SIGNING_KEY_VARIABLE)
     if written:
@@ -123,20 +123,20 @@ def signing_key(settings: Settings, *, config: Path) -> SecretBytes | None:
     return None if content is None else SecretBytes(content)
 
 
-def public_key(settings: Settings, *, config: Path) -> bytes | None:
+def public_key(settings: Settings, *, config: Path | None) -> bytes | None:
     """Return the PEM of the key that signed models are checked with; None for no check."""
     return _key(settings.signing.public_key, name="public_key", config=config)
 
 
-def _key(path: Path | None, *, name: str, config: Path) -> bytes | None:
+def _key(path: Path | None, *, name: str, config: Path | None) -> bytes | None:
     if path is None:
         return None
-    file = resolve(path, config=config)
+    file = path if config is None else resolve(path, config=config)
     try:
         return file.read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            file=config, message=f"'signing.{name}' must name a PEM file; {file}: {error.strerror}"
+            file=config or file, message=f"'signing.{name}' must name a PEM file; {file}: {error.strerror}"
         ) from error
 
 

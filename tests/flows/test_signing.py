@@ -73,11 +73,23 @@ def _key(config: Path) -> bytes:
     return key.get_secret_value()
 
 
-def test_a_key_file_that_is_not_there_is_bad_configuration(tmp_path: Path) -> None:
+def test_a_public_key_that_is_not_there_is_bad_configuration(tmp_path: Path) -> None:
     result = leadline("run", "--config", demanding(tmp_path), "--home", tmp_path / "home")
 
     assert result.exit_code == 2
-    assert "'signing.private_key' must name a PEM file" in result.stderr
+    assert "'signing.public_key' must name a PEM file" in result.stderr
+
+
+def test_who_only_scores_needs_no_private_key(tmp_path: Path) -> None:
+    write_keys(tmp_path, make_keys())
+    config = demanding(tmp_path)
+    (tmp_path / "key.pem").unlink()
+
+    workplace = make_workplace(config=config, data=None, home=tmp_path)
+
+    assert workplace.trust.public_key == (tmp_path / "key.pub").read_bytes()
+    with pytest.raises(ConfigurationError, match=r"'signing\.private_key' must name a PEM file"):
+        workplace.signing_key  # noqa: B018 - reading it is what fails
 
 
 def test_a_demanded_signature_needs_a_public_key(tmp_path: Path) -> None:
