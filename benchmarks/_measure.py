@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """What one whole process took: seconds on the wall, seconds of all processors, peak memory."""
+    """What a process, or its own part of it, took: seconds on the wall, seconds of all processors, peak memory."""
 
     name: str
     wall_seconds: float
@@ -33,15 +34,36 @@ def whole_process(name: str, module: str, *arguments: str) -> Figure:
     return Figure(name, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024**2)
 
 
-def show(title: str, figures: list[Figure], *, ours: str) -> dict[str, Any]:
-    """Print the figures with each one's ratio to ours and return them as plain data."""
+def timed(task: Callable[[int], Any], *, warm: int, rows: int) -> Any:
+    """Run a task once on few rows and once on all, and say on standard output what the second time took."""
+    task(warm)
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = task(rows)
+    print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))
+    return result
+
+
+def own_part(name: str, module: str, *arguments: str) -> Figure:
+    """Run ``python -m module arguments`` and return what it says of its own task, with the whole process's peak."""
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{name} failed")
+    took = json.loads(said.splitlines()[-1])
+    return Figure(name, took["wall"], took["cpu"], usage.ru_maxrss / 1024**2)
+
+
+def show(title: str, figures: list[Figure], *, ours: str, word: str = "x ours") -> dict[str, Any]:
+    """Print the figures with each one's ratio to the one named ``ours`` and return them as plain data."""
     own = next(figure for figure in figures if figure.name == ours)
     print(f"\n{title}")
-    print(f"{'':34}{'wall s':>9}{'cpu s':>9}{'peak GB':>9}{'x ours':>9}")
+    print(f"{'':34}{'wall s':>9}{'cpu s':>9}{'peak GB':>9}{word:>9}")
     for figure in figures:
         ratio = figure.wall_seconds / own.wall_seconds
         print(
-            f"{figure.name:34}{figure.wall_seconds:9.2f}{figure.cpu_seconds:9.2f}{figure.peak_gigabytes:9.2f}{ratio:9.1f}"
+            f"{figure.name:34}{figure.wall_seconds:9.2f}{figure.cpu_seconds:9.2f}{figure.peak_gigabytes:9.2f}{ratio:9.2f}"
         )
     return {"title": title, "ours": ours, "figures": [asdict(figure) for figure in figures]}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.commands_models import log_models
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -301,6 +302,9 @@ def rollback_model(question: str, reason: str, home: Path) -> None:
 
     promotion = registry_of(home).rollback(question, reason=reason, at=_now())
     click.echo(f"{question}: back to version {promotion.to_version} (from {promotion.from_version})")
+
+
+models.add_command(log_models)
 
 
 @main.group()

@@ -18,6 +18,7 @@ from features.errors import LeadScoringError
 from features.tables import TABLE_NAMES, CrmTables
 from flows.auditing import drift_of
 from flows.extracting import Extract
+from flows.recording import MODEL_CARD, files_of
 from flows.wiring import Workplace
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def train(
     from models.bundle import save_bundle
     from models.contact_training import train_contacts
     from models.deal_training import train_deals
+    from models.run_record import code_version
 
     settings = workplace.settings.training(workplace.rules)
     trainer = train_contacts if question == "contacts" else train_deals
@@ -103,7 +105,14 @@ def train(
     registry = workplace.registry()
     known = registered(registry, question=question, bundle=bundle.version)
     if known is None:
-        folder = save_bundle(bundle, workplace.work / "bundles" / bundle.version)
+        key = workplace.signing_key
+        folder = save_bundle(
+            bundle,
+            workplace.work / "bundles" / bundle.version,
+            private_key=None if key is None else key.get_secret_value(),
+            trust=workplace.trust,
+        )
+        files = files_of(bundle)
         known = registry.record(
             question,
             bundle=folder,
@@ -117,7 +126,10 @@ def train(
                 "trained_as_of": as_of.isoformat(),
                 "settings_digest": bundle.data.settings_digest,
                 "data_digest": bundle.data.data_digest,
+                "code_version": code_version(),
             },
+            files=files,
+            description=files[MODEL_CARD],
             report=None,
             run_name=bundle.version,
             started_at=now,
@@ -152,7 +164,7 @@ def bundle_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp)
             f"the promoted model for {question} was trained on facts up to {champion.tags['trained_as_of']}, "
             f"later than the as-of {as_of.isoformat()}; train as of then (leadline train --as-of)."
         )
-    return load_bundle(version.bundle)
+    return load_bundle(version.bundle, version=version.tags["bundle"], trust=workplace.trust)
 
 
 def build_features(

@@ -85,7 +85,7 @@ def _question(home: Path, batch: StoredBatch, version: ModelVersion) -> Question
     from models.bundle import load_bundle
     from serving.report import QuestionReport
 
-    bundle = load_bundle(version.bundle)
+    bundle = load_bundle(version.bundle, version=version.tags["bundle"])
     question = version.question
     with closing(store_of(home)) as store:
         scores = store.read(question, batch.batch_id)

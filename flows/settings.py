@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
 
 from features.catalogue import Question
 from features.engines.spark_session import SparkSettings
@@ -26,9 +26,11 @@ from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.promotion import GateSettings
+from models.signing import SigningSettings
 from models.training import TrainingSettings
 
 STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
+SIGNING_KEY_VARIABLE: Final = "LEADLINE_SIGNING_KEY"
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -95,6 +97,7 @@ class Settings(BaseModel):
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
+    signing: SigningSettings = SigningSettings()
 
     def training(self, rules: PointRules) -> TrainingSettings:
         """Return what a training needs of these settings."""
@@ -119,6 +122,32 @@ def resolve(path: Path, *, config: Path) -> Path:
     """Find a path of the configuration: from the working directory, else from beside or above the configuration."""
     candidates = [path, config.parent / path, config.resolve().parent.parent / path]
     return next((candidate for candidate in candidates if candidate.exists()), path)
+
+
+def signing_key(settings: Settings, *, config: Path | None) -> SecretBytes | None:
+    """Return the PEM of the key that signs new models: from the environment, else from its file; None for no key."""
+    written = os.environ.get(SIGNING_KEY_VARIABLE)
+    if written:
+        return SecretBytes(written.encode())
+    content = _key(settings.signing.private_key, name="private_key", config=config)
+    return None if content is None else SecretBytes(content)
+
+
+def public_key(settings: Settings, *, config: Path | None) -> bytes | None:
+    """Return the PEM of the key that signed models are checked with; None for no check."""
+    return _key(settings.signing.public_key, name="public_key", config=config)
+
+
+def _key(path: Path | None, *, name: str, config: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    file = path if config is None else resolve(path, config=config)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            file=config or file, message=f"'signing.{name}' must name a PEM file; {file}: {error.strerror}"
+        ) from error
 
 
 def store_url(home: Path) -> SecretStr:

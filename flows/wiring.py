@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
+from pydantic import SecretBytes
 
 from features.sources.base import Source
 from flows.settings import (
@@ -18,10 +19,13 @@ from flows.settings import (
     SyntheticSourceSettings,
     load_rules,
     load_settings,
+    public_key,
     resolve,
+    signing_key,
     store_url,
 )
 from models.point_rules import PointRules
+from models.signing import Trust
 
 if TYPE_CHECKING:
     from features.engines.engine import BehaviourEngine
@@ -42,6 +46,22 @@ class Workplace:
     source: Source
     source_name: str
     home: Path
+    config: Path | None = None
+    public_key: bytes | None = None
+
+    @property
+    def signing_key(self) -> SecretBytes | None:
+        """The key that signs new models, read when one is made: who only scores need not have it."""
+        return signing_key(self.settings, config=self.config)
+
+    @property
+    def trust(self) -> Trust:
+        """What a model must show before it is loaded."""
+        return Trust(
+            public_key=self.public_key,
+            required=self.settings.signing.required,
+            memory=self.home / "registry" / "tried",
+        )
 
     @property
     def warehouse(self) -> Path:
@@ -99,7 +119,13 @@ def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
     settings = load_settings(config)
     source, name = make_source(settings, config=config, data=data)
     return Workplace(
-        settings=settings, rules=load_rules(settings, config=config), source=source, source_name=name, home=home
+        settings=settings,
+        rules=load_rules(settings, config=config),
+        source=source,
+        source_name=name,
+        home=home,
+        config=config,
+        public_key=public_key(settings, config=config),
     )
 
 

@@ -3,51 +3,64 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import platform
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.catalogue import Question
-from features.errors import LeadScoringError
 from features.feature_contract import FeatureContract
 from features.properties import PropertySettings
+from models.bundle_files import (
+    BOOSTER,
+    CONTRACT,
+    DATA,
+    ENVIRONMENT,
+    EVALUATION,
+    FORMAT,
+    MANIFEST,
+    PROBE,
+    BundleError,
+    dump,
+    manifest_of,
+    read_files,
+)
+from models.bundle_trial import try_first
 from models.calibration import Calibrator
 from models.evaluation import Use
 from models.explanation import Reference
 from models.intervals import VennAbers
+from models.ladder import LadderSettings, Step
 from models.landmark import Buckets, LandmarkModel
 from models.point_rules import PointRules, PointsMap
+from models.probe import make_probe
+from models.signing import ANY_MAKER, SIGNATURE, Trust, sign
 
-FORMAT: Final = 1
-_DATA: Final = "bundle.json"
-_BOOSTER: Final = "booster.txt"
-_EVALUATION: Final = "evaluation.json"
-_MANIFEST: Final = "manifest.json"
-
-
-class BundleError(LeadScoringError):
-    """A bundle is missing, incomplete, damaged or of another format."""
+_LIBRARIES: Final = ("leadline", "lightgbm", "numba", "numpy", "pandas", "pydantic", "scikit-learn", "scipy")
 
 
 class BundleData(BaseModel):
     """Everything about a trained question that is not the booster itself.
 
     ``use`` says what its scores are: the model, or the fallback that the test preferred. ``edges`` are the future
-    buckets of each pipeline (deals), ``background`` the rows that effects are computed against (deals).
+    buckets of each pipeline (deals), ``background`` the rows that effects are computed against (deals). It learnt from
+    what was known from ``trained_from`` until just before ``trained_as_of``; ``step`` says what the ``ladder`` allowed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = FORMAT
+    format: Literal[1, 2] = FORMAT
     question: Question
     use: Use
     calibrated: bool
+    trained_from: datetime | None = None
     trained_as_of: datetime
     horizon_days: float
     contract: FeatureContract
@@ -69,23 +82,45 @@ class BundleData(BaseModel):
     background: tuple[tuple[float | None, ...], ...] = ()
     drivers: tuple[dict[str, Any], ...] = ()
     left_out: tuple[dict[str, Any], ...] = ()
+    ladder: LadderSettings | None = None
+    step: Step | None = None
     data_digest: str
     settings_digest: str
 
 
+def present_environment() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a model's numbers hang on."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 @dataclass(frozen=True)
 class Bundle:
-    """A trained question in memory. ``booster`` is the LightGBM text, empty where none is needed."""
+    """A trained question in memory. ``booster`` is the LightGBM text, empty where none is needed.
+
+    ``environment`` says with what it was trained. A loaded bundle is ``known_as`` what it was saved as, whatever later
+    versions of this program add to its data.
+    """
 
     data: BundleData
     booster: str
     evaluation: dict[str, Any]
+    environment: Mapping[str, str] = field(default_factory=present_environment)
+    known_as: str = field(default="", compare=False)
 
     @property
     def version(self) -> str:
         """Name this model by its question, its as-of and its content."""
-        content = hashlib.sha256((_dump(self.data) + self.booster).encode()).hexdigest()
-        return f"{self.data.question}-{self.data.trained_as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{content[:12]}"
+        return self.known_as or _version(self.plain(), booster=self.booster)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the data as plain data for JSON."""
+        return self.data.model_dump(mode="json", by_alias=True)
 
     def load_booster(self) -> Any:
         """Return the ``lightgbm.Booster``."""
@@ -107,72 +142,82 @@ class Bundle:
         return np.array(rows, dtype=np.float64)
 
 
-def save_bundle(bundle: Bundle, folder: Path) -> Path:
-    """Write the bundle aside and move it to ``folder``; a sound one that is already there is left as it is."""
+def save_bundle(bundle: Bundle, folder: Path, *, private_key: bytes | None = None, trust: Trust = ANY_MAKER) -> Path:
+    """Write the bundle aside, signed if there is a key in PEM, and move it to ``folder``.
+
+    A sound one that is already there, and shows what ``trust`` demands, is left as it is.
+    """
     if folder.exists():
         try:
-            load_bundle(folder)
+            load_bundle(folder, trust=trust)
         except BundleError:
             shutil.rmtree(folder)
         else:
             return folder
+    # One that was read in an older format is written, and named, in the present one.
+    plain = {**bundle.plain(), "format": FORMAT}
+    version = _version(plain, booster=bundle.booster)
+    texts = {
+        BOOSTER: bundle.booster,
+        EVALUATION: dump(bundle.evaluation),
+        ENVIRONMENT: dump(bundle.environment),
+        PROBE: dump(make_probe(plain, booster=bundle.booster)),
+        CONTRACT: dump(plain.pop("contract")),
+        DATA: dump(plain),
+    }
+    contents = {name: text.encode("utf-8") for name, text in texts.items()}
+    contents[MANIFEST] = manifest_of(contents, version=version)
+    if private_key is not None:
+        contents[SIGNATURE] = dump(sign(contents[MANIFEST], private_key=private_key)).encode()
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    files = {
-        _DATA: _dump(bundle.data),
-        _BOOSTER: bundle.booster,
-        _EVALUATION: json.dumps(bundle.evaluation, indent=1, sort_keys=True, allow_nan=False),
-    }
-    for name, text in files.items():
-        (aside / name).write_text(text, encoding="utf-8")
-    manifest = {"format": FORMAT, "sha256": {name: _digest(aside / name) for name in files}}
-    (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+    for name, content in contents.items():
+        (aside / name).write_bytes(content)
     aside.replace(folder)
     return folder
 
 
-def load_bundle(folder: Path) -> Bundle:
-    """Read a bundle after its digests hold. A damaged booster would end the process, so nothing is parsed before."""
-    manifest = _read_json(folder / _MANIFEST)
-    if manifest.get("format") != FORMAT:
-        raise BundleError(
-            f"the bundle {folder} has format {manifest.get('format')!r}, this version reads {FORMAT}; train again."
-        )
-    expected = manifest.get("sha256")
-    if not isinstance(expected, dict) or set(expected) != {_DATA, _BOOSTER, _EVALUATION}:
-        raise BundleError(f"the manifest of the bundle {folder} does not list its three files; train again.")
-    for name, digest in expected.items():
-        path = folder / name
-        if not path.is_file() or _digest(path) != digest:
+def load_bundle(folder: Path, *, version: str | None = None, trust: Trust = ANY_MAKER) -> Bundle:
+    """Read a bundle after its digests and its signature hold, and after it was tried in a process of its own.
+
+    ``version`` is the name under which the registry knows it: a bundle with other content is refused, even one whose
+    digests were computed anew.
+    """
+    files = read_files(folder, trust=trust)
+    booster = files.text(BOOSTER)
+    plain = files.json(DATA)
+    if files.format > 1:
+        plain["contract"] = files.json(CONTRACT)
+    data = _validated(plain, folder=folder)
+    found = _version(plain, booster=booster)
+    for wanted in (files.version or found, version or found):
+        if found != wanted:
             raise BundleError(
-                f"{path} is missing or not the file that was saved; the model is not loaded. "
-                "Roll back to another version or train again."
+                f"the bundle {folder} must be {wanted}, and its content is that of {found}; the model is not loaded. "
+                "Roll back to another version or train again.",
+                folder=folder,
             )
+    evaluation = files.json(EVALUATION)
+    environment = files.json(ENVIRONMENT) if files.format > 1 else {}
+    try_first(files, memory=trust.memory)
+    return Bundle(data=data, booster=booster, evaluation=evaluation, environment=environment, known_as=found)
+
+
+def _validated(plain: dict[str, Any], *, folder: Path) -> BundleData:
     try:
-        data = BundleData.model_validate(_read_json(folder / _DATA))
+        return BundleData.model_validate(plain)
     except ValidationError as error:
-        raise BundleError(f"{folder / _DATA} is not a bundle of this version ({error.error_count()} faults)") from error
-    return Bundle(
-        data=data,
-        booster=(folder / _BOOSTER).read_text(encoding="utf-8"),
-        evaluation=_read_json(folder / _EVALUATION),
-    )
+        faults = error.errors(include_url=False, include_input=False)
+        told = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:5])
+        raise BundleError(
+            f"{folder / DATA} is not a bundle of this version ({len(faults)} faults: {told}). "
+            "Roll back to another version or train again.",
+            folder=folder,
+        ) from error
 
 
-def _dump(data: BundleData) -> str:
-    return json.dumps(data.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True, allow_nan=False)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read as JSON; roll back to another version or train again.") from error
-    if not isinstance(content, dict):
-        raise BundleError(f"{path} must hold a JSON object; roll back to another version or train again.")
-    return content
+def _version(plain: Mapping[str, Any], *, booster: str) -> str:
+    content = hashlib.sha256((dump(plain) + booster).encode()).hexdigest()
+    as_of = datetime.fromisoformat(plain["trained_as_of"]).astimezone(UTC)
+    return f"{plain['question']}-{as_of:%Y%m%dT%H%M%SZ}-{content[:12]}"

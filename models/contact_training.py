@@ -266,6 +266,7 @@ def _pack(
         question="contacts",
         use=use,
         calibrated=trusted,
+        trained_from=cutoffs.first.to_pydatetime(),
         trained_as_of=cutoffs.now.to_pydatetime(),
         horizon_days=inputs.horizon_days,
         contract=today.contract,
@@ -280,6 +281,8 @@ def _pack(
         points_center=center,
         max_idle_days=inputs.snapshots.max_idle_days,
         left_out=tuple(asdict(item) for item in today.left_out),
+        ladder=inputs.ladder,
+        step=today.step,
         data_digest=tables.digest(),
         settings_digest=settings.digest(),
     )

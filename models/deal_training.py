@@ -297,6 +297,7 @@ def _pack(
         question="deals",
         use=use,
         calibrated=trusted,
+        trained_from=cutoffs.first.to_pydatetime(),
         trained_as_of=cutoffs.now.to_pydatetime(),
         horizon_days=settings.horizon_days,
         contract=today.contract,
@@ -317,6 +318,8 @@ def _pack(
         if use == "model"
         else (),
         left_out=tuple(asdict(item) for item in today.left_out),
+        ladder=inputs.ladder,
+        step=today.step,
         data_digest=tables.digest(),
         settings_digest=settings.digest(),
     )

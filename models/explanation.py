@@ -8,7 +8,6 @@ so that the base is that population's mean probability and not an artefact of th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,11 +19,12 @@ from pydantic import BaseModel, ConfigDict
 from features.catalogue import FAMILY_WORDS, Feature
 from models.boosting import FloatArray
 from models.calibration import Calibrator, sigmoid
-from models.landmark import CLASSES, LandmarkModel, with_bucket
+from models.landmark import LandmarkModel, with_bucket
+from models.reasons import write_reasons
+from models.tree_parts import booster_contributions, contributor
 from models.trees import coalition_wins, shapley_from_values, tree_table
 
-SHOWN_FEATURES: Final = 3
-OTHER: Final = "other"
+WON_LESS_LOST: Final = (0.0, 1.0, -1.0)
 
 
 class Reference(BaseModel):
@@ -59,10 +59,8 @@ def additive_effects(*, parts: FloatArray, start: float) -> tuple[float, FloatAr
 
 def booster_parts(*, booster: Any, features: pd.DataFrame, calibrator: Calibrator) -> tuple[FloatArray, float]:
     """Return TreeSHAP contributions in calibrated log-odds (n, features) and their starting point."""
-    if not len(features):
-        return np.zeros(features.shape), calibrator.intercept
-    shap = np.asarray(booster.predict(features.to_numpy(dtype=np.float64), pred_contrib=True))
-    return calibrator.slope * shap[:, :-1], calibrator.intercept + calibrator.slope * float(shap[0, -1])
+    parts, start = booster_contributions(booster, features.to_numpy(dtype=np.float64))
+    return calibrator.slope * parts, calibrator.intercept + calibrator.slope * start
 
 
 def family_codes(features: Sequence[Feature]) -> tuple[list[str], np.ndarray]:
@@ -118,73 +116,28 @@ def centred(*, effects: FloatArray, reference: Reference) -> Effects:
 def reasons_json(
     *, effects: Effects, features: pd.DataFrame, contract: Sequence[Feature], probability: FloatArray
 ) -> list[str]:
-    """Write each row's reasons: families by size, in each its three largest features and ``other`` for the rest.
-
-    Effects are rounded to 1e-12, and what rounding leaves goes to the largest family, so that base_rate plus the
-    families' effects is the probability, and a family's features add up to the family.
-    """
+    """Write each row's reasons: families by size, in each its three largest features and ``other`` for the rest."""
     families, family = family_codes(contract)
-    values = features.to_numpy(dtype=np.float64)
-    order = np.argsort(-np.abs(effects.by_feature), axis=1, kind="stable")
-    totals = np.stack([effects.by_feature[:, family == place].sum(axis=1) for place in range(len(families))], axis=1)
-    drift = probability - effects.base_rate - totals.sum(axis=1)
-    totals[np.arange(len(totals)), np.abs(totals).argmax(axis=1)] += drift
-    written = []
-    for row in range(len(values)):
-        members: list[list[int]] = [[] for _ in families]
-        for column in order[row]:
-            place = family[column]
-            if len(members[place]) < SHOWN_FEATURES and effects.by_feature[row, column] != 0.0:
-                members[place].append(int(column))
-        entries = [
-            _family_entry(name, float(totals[row, place]), members[place], row, values, effects, contract)
-            for place, name in enumerate(families)
-        ]
-        entries.sort(key=lambda entry: (-abs(entry["effect"]), entry["family"]))
-        written.append(json.dumps(entries, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
-    return written
-
-
-def _family_entry(
-    name: str,
-    effect: float,
-    members: list[int],
-    row: int,
-    values: FloatArray,
-    effects: Effects,
-    contract: Sequence[Feature],
-) -> dict[str, Any]:
-    shown: list[dict[str, Any]] = [
-        {
-            "feature": contract[column].name,
-            "value": _plain(values[row, column], contract[column]),
-            "words": contract[column].describe(values[row, column]),
-            "effect": round(float(effects.by_feature[row, column]), 12),
-        }
-        for column in members
-    ]
-    effect = round(effect, 12)
-    rest = round(effect - sum(entry["effect"] for entry in shown), 12)
-    if rest:
-        shown.append({"feature": OTHER, "value": None, "words": "everything else here", "effect": rest})
-    lead = f" ({shown[0]['words']})" if members else ""
-    return {"family": name, "effect": effect, "words": f"{FAMILY_WORDS[name]}{lead}", "features": shown}
-
-
-def _plain(value: float, feature: Feature) -> float | str | None:
-    if np.isnan(value):
-        return None
-    return feature.levels[int(value)] if feature.is_category else round(float(value), 6)
+    return write_reasons(
+        effects=effects.by_feature,
+        base_rate=effects.base_rate,
+        probability=probability,
+        values=features.to_numpy(dtype=np.float64),
+        contract=contract,
+        families=families,
+        family=family,
+    )
 
 
 def _win_contributions(model: LandmarkModel, rows: FloatArray) -> FloatArray:
     """Return, per feature, TreeSHAP for winning less TreeSHAP for losing, averaged over the buckets."""
-    if not len(rows):
-        return np.zeros(rows.shape)
     count = len(model.buckets.shared)
-    shap = np.asarray(model.booster.predict(with_bucket(rows, np.arange(count)), pred_contrib=True))
-    shap = shap.reshape(len(rows), count, CLASSES, -1)
-    return np.asarray((shap[:, :, 1, :-2] - shap[:, :, 2, :-2]).mean(axis=1))
+    contributions = contributor(model.booster)
+    summed = np.zeros(rows.shape)
+    for bucket in range(count):
+        parts, _ = contributions(with_bucket(rows, np.array([bucket])), weight=WON_LESS_LOST)
+        summed += parts[:, :-1]
+    return summed / count
 
 
 def _share_out(totals: FloatArray, *, shares: FloatArray, family: np.ndarray) -> FloatArray:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from features.errors import LeadScoringError
+from models.mlflow_files import BUNDLE, MODEL_FILE, mlflow_files
 from models.promotion_log import Promotion, PromotionLog, champions, replace_file
 from models.run_record import flatten, json_text, require_data, shorten
 
@@ -25,11 +26,11 @@ MODEL_NAMES: Final[Mapping[str, str]] = {"contacts": "leadline-contacts", "deals
 
 _CHAMPION: Final = "champion"
 _CHALLENGER: Final = "challenger"
-_BUNDLE: Final = "bundle"
 _EVALUATION: Final = "evaluation.json"
 _PARAMETERS: Final = "parameters.json"
 _REPORT: Final = "report.html"
 _BATCH_LIMIT: Final = 100
+_DIGEST_LIMIT: Final = 36
 
 
 class RegistryError(LeadScoringError):
@@ -90,13 +91,16 @@ class ModelRegistry:
         metrics: Mapping[str, float],
         evaluation: Mapping[str, Any],
         tags: Mapping[str, str],
+        files: Mapping[str, str],
+        description: str,
         report: Path | None,
         run_name: str,
         started_at: datetime,
     ) -> ModelVersion:
         """Log a training run with its bundle and register it as the question's challenger.
 
-        Nested parameters are joined by dots. The version appears last: a run that died half-way has none.
+        Nested parameters are joined by dots. ``files`` are texts to keep beside the bundle, by name, and
+        ``description`` is Markdown. The version appears last: a run that died half-way has none.
         """
         name = _model_name(question)
         require_data(bundle)
@@ -105,11 +109,12 @@ class ModelRegistry:
         started = int(started_at.timestamp() * 1000)
         flat = dict(flatten(parameters))
         texts = {_EVALUATION: json_text(evaluation), _PARAMETERS: json_text(flat, default=str)}
+        texts |= {**files, **mlflow_files(bundle)}
         if report is not None and not report.is_file():
             raise RegistryError(f"a report to record must be a file; {report} is none", question=question)
         with self._in_our_words(f"recording a model for {question}"):
             client = self._open(create=True)
-            from mlflow.entities import Metric, Param
+            from mlflow.entities import Dataset, DatasetInput, Metric, Param
 
             run = client.create_run(
                 self._experiment(client, question), start_time=started, run_name=run_name, tags=dict(tags)
@@ -120,7 +125,11 @@ class ModelRegistry:
                 for start in range(0, len(logged), _BATCH_LIMIT):
                     client.log_batch(run_id, params=logged[start : start + _BATCH_LIMIT])
                 client.log_batch(run_id, metrics=[Metric(key, value, started, 0) for key, value in metrics.items()])
-                client.log_artifacts(run_id, str(bundle), _BUNDLE)
+                if "data_digest" in tags:
+                    digest = tags["data_digest"][:_DIGEST_LIMIT]
+                    told = Dataset(name="CRM tables", digest=digest, source_type="leadline", source=digest)
+                    client.log_inputs(run_id, datasets=[DatasetInput(told)])
+                client.log_artifacts(run_id, str(bundle), BUNDLE)
                 for file_name, text in texts.items():
                     client.log_text(run_id, text, file_name)
                 if report is not None:
@@ -131,8 +140,8 @@ class ModelRegistry:
             client.set_terminated(run_id)
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
-            source = (self._run_folder(question, run_id) / _BUNDLE).as_uri()
-            entry = client.create_model_version(name, source, run_id=run_id, tags=dict(tags))
+            source = self._run_folder(question, run_id).as_uri()
+            entry = client.create_model_version(name, source, run_id=run_id, tags=dict(tags), description=description)
             client.set_registered_model_alias(name, _CHALLENGER, str(entry.version))
         return self.get(question, str(entry.version))
 
@@ -186,7 +195,7 @@ class ModelRegistry:
     def attach(self, question: str, version: str, *, artifact: Path) -> Path:
         """Put a file, such as a later report, beside a version's bundle; say where. The same name is replaced."""
         found = self.get(question, version)
-        if artifact.name in {_BUNDLE, _EVALUATION, _PARAMETERS} or not artifact.is_file():
+        if artifact.name in {BUNDLE, MODEL_FILE, _EVALUATION, _PARAMETERS} or not artifact.is_file():
             raise RegistryError(
                 f"an attachment must be a file, and none that the training run wrote itself; {artifact} is not",
                 question=question,
@@ -278,7 +287,7 @@ class ModelRegistry:
             parameters=run.data.params,
             metrics=run.data.metrics,
             tags=entry.tags,
-            bundle=folder / _BUNDLE,
+            bundle=folder / BUNDLE,
             report=report if report.is_file() else None,
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,16 @@ from features.errors import LeadScoringError
 
 _CODE_SUFFIXES: Final = frozenset({".pkl", ".pickle", ".joblib", ".cloudpickle", ".py", ".pyc", ".so"})
 _TEXT_LIMIT: Final = 6000
+
+
+def code_version() -> str:
+    """Return Leadline's version and a digest of the source that a model's numbers hang on."""
+    house = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(path for package in ("features", "models") for path in (house / package).rglob("*.py")):
+        digest.update(str(path.relative_to(house)).encode())
+        digest.update(path.read_bytes())
+    return f"{version('leadline')}+{digest.hexdigest()[:12]}"
 
 
 class RunRecordError(LeadScoringError):

@@ -26,7 +26,7 @@ class TreeTable:
 
     ``left`` and ``right`` hold node numbers, or ``-1 - leaf`` for a leaf; ``roots`` is each tree's first node, or
     its only leaf in the same coding. ``categories`` (nodes, words) is a bit set, 64 to a word, of the values that go
-    left (empty for a threshold).
+    left (empty for a threshold). ``cover`` and ``leaf_cover`` count the training rows that reached a node or a leaf.
     """
 
     roots: Int64Array
@@ -38,6 +38,8 @@ class TreeTable:
     left: Int64Array
     right: Int64Array
     leaf: FloatArray
+    cover: FloatArray
+    leaf_cover: FloatArray
     outputs: int
 
 
@@ -47,12 +49,14 @@ def tree_table(booster: Any) -> TreeTable:
     ``missing_left`` is 1 or 0 where a missing value has a side of its own, and -1 where it counts as zero.
     """
     model = booster.dump_model()
-    nodes: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "lefts", "cat", "missing", "l", "r")}
-    leaves: list[float] = []
+    nodes: dict[str, list[Any]] = {
+        name: [] for name in ("feature", "threshold", "lefts", "cat", "missing", "l", "r", "cover")
+    }
+    leaves: list[tuple[float, float]] = []
 
     def add(node: dict[str, Any]) -> int:
         if "split_feature" not in node:
-            leaves.append(float(node["leaf_value"]))
+            leaves.append((float(node["leaf_value"]), float(node.get("leaf_count", 0))))
             return -len(leaves)
         here = len(nodes["feature"])
         category = node["decision_type"] == "=="
@@ -62,6 +66,7 @@ def tree_table(booster: Any) -> TreeTable:
         nodes["lefts"].append(lefts)
         nodes["cat"].append(category)
         nodes["missing"].append(int(node["default_left"]) if node["missing_type"] == "NaN" else -1)
+        nodes["cover"].append(node["internal_count"])
         nodes["l"].append(0)
         nodes["r"].append(0)
         nodes["l"][here] = add(node["left_child"])
@@ -78,7 +83,9 @@ def tree_table(booster: Any) -> TreeTable:
         missing_left=np.array(nodes["missing"], dtype=np.int8),
         left=np.array(nodes["l"], dtype=np.int64),
         right=np.array(nodes["r"], dtype=np.int64),
-        leaf=np.array(leaves, dtype=np.float64),
+        leaf=np.array([value for value, _ in leaves], dtype=np.float64),
+        cover=np.array(nodes["cover"], dtype=np.float64),
+        leaf_cover=np.array([cover for _, cover in leaves], dtype=np.float64),
         outputs=int(model["num_tree_per_iteration"]),
     )
 
@@ -90,34 +97,6 @@ def _bit_sets(members: list[list[int]]) -> NDArray[np.uint64]:
         for code in codes:
             sets[node, code // 64] |= np.uint64(1 << code % 64)
     return sets
-
-
-def coalition_scores(
-    *, trees: TreeTable, rows: FloatArray, background: FloatArray, family: Int64Array, families: int
-) -> FloatArray:
-    """Return the raw scores of every coalition, shape (rows, background, outputs, 2 ** families).
-
-    Coalition ``s`` takes the features of family ``f`` from the row if bit ``f`` of ``s`` is set, else from the
-    background row; a feature of family -1 always comes from the row.
-    """
-    return np.asarray(
-        _coalition_scores(
-            trees.roots,
-            trees.feature,
-            trees.threshold,
-            trees.categories,
-            trees.is_category,
-            trees.missing_left,
-            trees.left,
-            trees.right,
-            trees.leaf,
-            trees.outputs,
-            rows,
-            background,
-            family,
-            families,
-        )
-    )
 
 
 def coalition_wins(
@@ -191,21 +170,22 @@ def shapley_from_values(values: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _goes_left(value, threshold, categories, is_category, missing_left):  # type: ignore[no-untyped-def]  # Numba
-    if is_category:
-        if np.isnan(value) or value < 0 or value >= 64 * categories.shape[0]:
+def goes_left(value, node, threshold, categories, is_category, missing_left):  # type: ignore[no-untyped-def]  # Numba
+    """Say whether LightGBM sends a value to the left of a split."""
+    if is_category[node]:
+        if np.isnan(value) or value < 0 or value >= 64 * categories.shape[1]:
             return False
         code = np.uint64(value)
-        return (categories[code // np.uint64(64)] >> code % np.uint64(64)) & np.uint64(1) == np.uint64(1)
+        return (categories[node, code // np.uint64(64)] >> code % np.uint64(64)) & np.uint64(1) == np.uint64(1)
     if np.isnan(value):
-        if missing_left < 0:
-            return threshold >= 0.0
-        return missing_left == 1
-    return value <= threshold
+        if missing_left[node] < 0:
+            return threshold[node] >= 0.0
+        return missing_left[node] == 1
+    return value <= threshold[node]
 
 
 @njit(cache=True)
-def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
+def _coalition_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
     roots,
     feature,
     threshold,
@@ -218,14 +198,12 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
     row,
     other,
     family,
-    full,
     scores,
     stack,
-    constant,
 ):
-    """Add the raw scores of all coalitions of one row and one background row to ``scores`` (outputs, coalitions)."""
-    outputs = scores.shape[0]
-    constant[:] = 0.0
+    """Set ``scores`` (outputs, coalitions) to the raw scores of all coalitions of one row and one background row."""
+    outputs, count = scores.shape
+    scores[:] = 0.0
     for tree in range(roots.shape[0]):
         output = tree % outputs
         top = 0
@@ -238,26 +216,21 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
             must_not = stack[top, 2]
             top -= 1
             if node < 0:
+                # "None of must_not" is an alternating sum of "all of a part of it", and sums over parts are made below.
+                subset = must_not
                 value = leaf[-1 - node]
-                if must == 0 and must_not == 0:
-                    constant[output] += value
-                    continue
-                free = full & ~(must | must_not)
-                subset = free
                 while True:
-                    scores[output, must | subset] += value
+                    scores[output, must | subset] += -value if _is_odd(subset) else value
                     if subset == 0:
                         break
-                    subset = (subset - 1) & free
+                    subset = (subset - 1) & must_not
                 continue
             column = feature[node]
             bit = 0 if family[column] < 0 else 1 << family[column]
-            mine = _goes_left(row[column], threshold[node], categories[node], is_category[node], missing_left[node])
+            mine = goes_left(row[column], node, threshold, categories, is_category, missing_left)
             theirs = mine
             if bit and not must & bit:
-                theirs = _goes_left(
-                    other[column], threshold[node], categories[node], is_category[node], missing_left[node]
-                )
+                theirs = goes_left(other[column], node, threshold, categories, is_category, missing_left)
             if bit and must_not & bit:
                 mine = theirs
             top += 1
@@ -271,52 +244,21 @@ def _add_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
                 stack[top, 1] = must
                 stack[top, 2] = must_not | bit
     for output in range(outputs):
-        for coalition in range(scores.shape[1]):
-            scores[output, coalition] += constant[output]
+        step = 1
+        while step < count:
+            for begin in range(0, count, 2 * step):
+                for coalition in range(begin, begin + step):
+                    scores[output, coalition + step] += scores[output, coalition]
+            step *= 2
 
 
-@njit(cache=True, parallel=True)
-def _coalition_scores(  # type: ignore[no-untyped-def]  # compiled by Numba
-    roots,
-    feature,
-    threshold,
-    categories,
-    is_category,
-    missing_left,
-    left,
-    right,
-    leaf,
-    outputs,
-    rows,
-    background,
-    family,
-    families,
-):
-    count = 1 << families
-    result = np.zeros((rows.shape[0], background.shape[0], outputs, count))
-    for row in prange(rows.shape[0]):
-        stack = np.empty((left.shape[0] + 1, 3), dtype=np.int64)
-        constant = np.zeros(outputs)
-        for other in range(background.shape[0]):
-            _add_scores(
-                roots,
-                feature,
-                threshold,
-                categories,
-                is_category,
-                missing_left,
-                left,
-                right,
-                leaf,
-                rows[row],
-                background[other],
-                family,
-                count - 1,
-                result[row, other],
-                stack,
-                constant,
-            )
-    return result
+@njit(cache=True)
+def _is_odd(members):  # type: ignore[no-untyped-def]  # compiled by Numba
+    odd = False
+    while members:
+        members &= members - 1
+        odd = not odd
+    return odd
 
 
 @njit(cache=True, parallel=True)
@@ -343,7 +285,6 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
     wins = np.zeros((rows.shape[0], count))
     for row in prange(rows.shape[0]):
         stack = np.empty((left.shape[0] + 1, 3), dtype=np.int64)
-        constant = np.zeros(3)
         scores = np.empty((3, count))
         mine = rows[row].copy()
         for other in range(background.shape[0]):
@@ -353,8 +294,7 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
             for bucket in range(buckets):
                 mine[last] = bucket
                 theirs[last] = bucket
-                scores[:] = 0.0
-                _add_scores(
+                _coalition_scores(
                     roots,
                     feature,
                     threshold,
@@ -367,19 +307,15 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
                     mine,
                     theirs,
                     family,
-                    count - 1,
                     scores,
                     stack,
-                    constant,
                 )
                 for coalition in range(count):
-                    top = max(scores[0, coalition], scores[1, coalition], scores[2, coalition])
-                    none = np.exp(scores[0, coalition] - top)
-                    win = np.exp(scores[1, coalition] - top)
-                    lose = np.exp(scores[2, coalition] - top)
-                    whole = none + win + lose
-                    won[coalition] += still_open[coalition] * win / whole
-                    still_open[coalition] *= none / whole
+                    win = np.exp(scores[1, coalition] - scores[0, coalition])
+                    lose = np.exp(scores[2, coalition] - scores[0, coalition])
+                    none = still_open[coalition] / (1.0 + win + lose)
+                    won[coalition] += none * win
+                    still_open[coalition] = none
             for coalition in range(count):
                 inside = min(max(won[coalition], 1e-9), 1.0 - 1e-9)
                 log_odds = intercept + slope * (np.log(inside) - np.log1p(-inside))

@@ -57,3 +57,22 @@ def make_booster(*, classes: int, rows: int = 1500, trees: int = 25) -> Any:
         ),
         classes=classes,
     )
+
+
+def make_landmark_booster(*, rows: int = 1500, trees: int = 5) -> Any:
+    """Fit a booster as the deal model has it: none, won and lost in one of two future buckets, the last column."""
+    features = make_features(rows)
+    generator = np.random.default_rng(4)
+    bucket = generator.integers(0, 2, rows).astype(float)
+    score: FloatArray = (
+        features["number"].fillna(0.0).to_numpy() + features["count"].fillna(0.0).to_numpy() / 4 + bucket / 2
+    )
+    score = score + (features["category"].fillna(0.0).to_numpy() % 3 - 1)
+    return fit_booster(
+        features=features.assign(bucket=bucket),
+        label=np.where(generator.random(rows) < 0.4, 0.0, np.where(score > 1.0, 1.0, 2.0)),
+        weight=None,
+        categories=["category"],
+        settings=BoosterSettings(trees=trees, leaves=9, min_leaf_rows=10, threads=1),
+        classes=3,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,20 @@ from models.bundle import FORMAT, Bundle, BundleData, BundleError, load_bundle, 
 from models.calibration import Calibrator
 from models.explanation import Reference
 from models.intervals import VennAbers
+from models.ladder import LadderSettings, Step
 from models.point_rules import PointRules, PointsMap
-from tests.models.boosters import CONTRACT, make_booster, make_features
+from tests.models.boosters import CONTRACT, make_features, make_landmark_booster
 
-FILES = ("booster.txt", "bundle.json", "evaluation.json", "manifest.json")
+DATA_FILES = ("booster.txt", "bundle.json", "contract.json", "environment.json", "evaluation.json", "probe.json")
+FILES = (
+    "booster.txt",
+    "bundle.json",
+    "contract.json",
+    "environment.json",
+    "evaluation.json",
+    "manifest.json",
+    "probe.json",
+)
 RULES = PointRules.model_validate(
     {
         "fit": {"criteria": [{"name": "toys", "property": "industry", "in": ["toys", 3, True], "points": 5}]},
@@ -27,6 +38,11 @@ RULES = PointRules.model_validate(
         "high_from": 50,
     }
 )
+
+
+@cache
+def booster_text() -> str:
+    return str(make_landmark_booster().model_to_string())
 
 
 def make_bundle(**changes: object) -> Bundle:
@@ -47,6 +63,7 @@ def make_bundle(**changes: object) -> Bundle:
         question="deals",
         use="model",
         calibrated=True,
+        trained_from=datetime(2024, 7, 1, tzinfo=UTC),
         trained_as_of=datetime(2026, 1, 1, 12, 30, tzinfo=UTC),
         horizon_days=90.0,
         contract=contract,
@@ -65,12 +82,14 @@ def make_bundle(**changes: object) -> Bundle:
         background=((1.0, None, 0.0, 2.5),),
         drivers=({"family": "pace", "mean_abs_effect": 0.1, "features": [{"bins": [{"label": "1 ü"}]}]},),
         left_out=({"table": "deals", "column": "x", "reason": "no history"},),
+        ladder=LadderSettings(deals_model_from=30),
+        step=Step("model", "41 won and 60 lost deals were found, enough for the model"),
         data_digest="d",
         settings_digest="s",
     )
     return Bundle(
         data=data.model_copy(update=changes),
-        booster=make_booster(classes=2, rows=300, trees=3).model_to_string(),
+        booster=booster_text(),
         evaluation={"question": "deals", "base_rate": None, "scorers": {"model": {"auc": 0.1 + 0.2}}},
     )
 
@@ -80,6 +99,14 @@ def saved(tmp_path: Path) -> Path:
     return save_bundle(make_bundle(), tmp_path / "bundles" / "one")
 
 
+def renew_digests(folder: Path) -> None:
+    """What somebody does who changes a file and knows how a bundle is made."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in manifest["sha256"]:
+        manifest["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
@@ -87,7 +114,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_what_was_saved_is_loaded(saved: Path) -> None:
     bundle, loaded = make_bundle(), load_bundle(saved)
 
-    rows = make_features(50, seed=5).to_numpy()
+    rows = make_features(50, seed=5).assign(bucket=1.0).to_numpy()
     assert loaded == bundle
     assert loaded.version == bundle.version
     assert loaded.load_booster().predict(rows).tolist() == bundle.load_booster().predict(rows).tolist()
@@ -143,7 +170,7 @@ def test_any_flipped_bit_of_the_manifest_is_refused(saved: Path) -> None:
     assert load_bundle(saved) == make_bundle()
 
 
-@pytest.mark.parametrize("name", FILES[:3])
+@pytest.mark.parametrize("name", DATA_FILES)
 def test_any_flipped_byte_of_a_file_is_refused(saved: Path, name: str) -> None:
     path = saved / name
     sound = path.read_bytes()
@@ -175,10 +202,13 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("manifest", "told"),
     [
-        ({"format": FORMAT + 1, "sha256": {}}, "has format 2, this version reads 1"),
+        ({"format": FORMAT + 1, "sha256": {}}, "has format 3, this version reads 1, 2"),
+        ({"format": True, "sha256": {}}, "has format True"),
         ({"sha256": {}}, "has format None"),
-        ({"format": FORMAT}, "does not list its three files"),
-        ({"format": FORMAT, "sha256": {"../../etc/passwd": ""}}, "does not list its three files"),
+        ({"format": FORMAT}, "must hold format, sha256, version and nothing else"),
+        ({"format": FORMAT, "sha256": {}, "version": 7}, "must hold format, sha256, version"),
+        ({"format": FORMAT, "sha256": {}, "version": "x", "run": "rm"}, "and nothing else"),
+        ({"format": FORMAT, "sha256": {"../../etc/passwd": ""}, "version": "x"}, "does not list the files of format 2"),
         ([1], "must hold a JSON object"),
     ],
 )
@@ -191,12 +221,11 @@ def test_another_manifest_is_refused(saved: Path, manifest: object, told: str) -
 
 def test_data_of_another_shape_are_refused_even_with_the_right_digest(saved: Path) -> None:
     data = json.loads((saved / "bundle.json").read_text())
+    del data["base_rate"]
     (saved / "bundle.json").write_text(json.dumps({**data, "surprise": 1}))
-    manifest = json.loads((saved / "manifest.json").read_text())
-    manifest["sha256"]["bundle.json"] = hashlib.sha256((saved / "bundle.json").read_bytes()).hexdigest()
-    (saved / "manifest.json").write_text(json.dumps(manifest))
+    renew_digests(saved)
 
-    with pytest.raises(BundleError, match="not a bundle of this version"):
+    with pytest.raises(BundleError, match="2 faults: base_rate: Field required; surprise: Extra inputs"):
         load_bundle(saved)
 
 

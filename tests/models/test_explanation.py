@@ -102,12 +102,12 @@ def test_a_calibrator_stretches_the_contributions_and_moves_the_start() -> None:
 
 
 def test_no_rows_have_no_effects() -> None:
-    parts, start = booster_parts(
-        booster=make_booster(classes=2), features=make_features(40).iloc[:0], calibrator=CALIBRATED
-    )
+    booster, features = make_booster(classes=2), make_features(40)
+
+    parts, start = booster_parts(booster=booster, features=features.iloc[:0], calibrator=CALIBRATED)
 
     assert parts.shape == (0, 4)
-    assert start == -0.3
+    assert start == booster_parts(booster=booster, features=features, calibrator=CALIBRATED)[1]
 
 
 @pytest.mark.parametrize("calibrator", [Calibrator(), CALIBRATED])

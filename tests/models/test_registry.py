@@ -14,21 +14,21 @@ from typing import Any
 
 import pytest
 
+from models.bundle import save_bundle
 from models.promotion_log import PromotionLogError
 from models.registry import ModelRegistry, ModelVersion, RegistryError
 from models.run_record import RunRecordError
+from tests.models.test_bundle import make_bundle as a_bundle
 
+MODELS = Path(__file__).parents[2] / "models"
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK", "CI", "PYTEST_CURRENT_TEST"}
 HOUR = timedelta(hours=1)
 EVALUATION = {"question": "deals", "rows": 10, "scorers": {"model": {"metrics": {"auc": {"value": None}}}}}
 
 
-def make_bundle(folder: Path, *, content: str = "tree\nversion=v4\n") -> Path:
-    (folder / "calibration").mkdir(parents=True)
-    (folder / "model.txt").write_text(content)
-    (folder / "calibration" / "knots.json").write_bytes(b'{"x":[0.1,0.9]}')
-    return folder
+def make_bundle(folder: Path, *, base_rate: float = 0.25) -> Path:
+    return save_bundle(a_bundle(base_rate=base_rate), folder)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -46,6 +46,8 @@ def record(registry: ModelRegistry, bundle: Path, question: str = "deals", **cha
         "metrics": {"log_loss": 0.41, "auc": 0.77},
         "evaluation": EVALUATION,
         "tags": {"as_of": "2026-03-01T00:00:00+00:00"},
+        "files": {"figures/gains.svg": "<svg/>"},
+        "description": "# A card",
         "report": None,
         "run_name": "deals 2026-03-01",
         "started_at": MONDAY,
@@ -59,7 +61,7 @@ def first_use(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("registry") / "100% home"
     registry = ModelRegistry(home)
     record(registry, make_bundle(home.parent / "a"))
-    record(registry, make_bundle(home.parent / "b", content="tree\nversion=v5\n"))
+    record(registry, make_bundle(home.parent / "b", base_rate=0.5))
     return home
 
 
@@ -111,13 +113,16 @@ def test_the_bundle_is_kept_byte_for_byte(registry: ModelRegistry, tmp_path: Pat
     assert digests(registry.get("deals", "1").bundle) == digests(original)
 
 
-def test_nothing_in_the_registry_is_code_or_a_pickle(registry: ModelRegistry, tmp_path: Path) -> None:
+def test_nothing_in_the_registry_is_a_pickle_and_its_code_is_ours(registry: ModelRegistry, tmp_path: Path) -> None:
     registry.promote("deals", "1", reason="better", at=MONDAY)
 
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
 
-    assert {path.suffix for path in files} <= {".db", ".json", ".jsonl", ".txt", ""}
-    assert not [path for path in files if path.name == "MLmodel" or b"python_function" in path.read_bytes()]
+    assert {path.suffix for path in files} == {".db", ".json", ".jsonl", ".txt", ".py", ".svg", ".yaml", ""}
+    code = [path for path in files if path.suffix == ".py"]
+    assert {path.name for path in code} == {"published.py", "pyfunc_model.py"}
+    assert all(path.read_bytes() == (MODELS / path.name).read_bytes() for path in code)
+    assert not [path for path in files if path.suffix == "" and path.name not in ("MLmodel", "lock")]
     assert not [path for path in files if path.read_bytes()[:2] in {b"\x80\x04", b"\x80\x05"}]
 
 
@@ -299,7 +304,7 @@ def test_a_long_parameter_is_shortened_in_mlflow_and_kept_whole_beside_it(
 
 
 def test_mlflow_itself_shows_the_run_with_its_artifacts(registry: ModelRegistry, tmp_path: Path) -> None:
-    recorded = record(registry, make_bundle(tmp_path / "bundle"), "contacts")
+    recorded = record(registry, make_bundle(tmp_path / "bundle"), "contacts", tags={"data_digest": "d" * 64})
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
@@ -311,10 +316,19 @@ def test_mlflow_itself_shows_the_run_with_its_artifacts(registry: ModelRegistry,
     assert run.data.params["model.leaves"] == "7"
     assert {found.path for found in client.list_artifacts(recorded.run_id)} == {
         "bundle",
+        "figures",
+        "MLmodel",
         "evaluation.json",
+        "input_example.json",
         "parameters.json",
+        "published.py",
+        "pyfunc_model.py",
+        "python_env.yaml",
+        "requirements.txt",
     }
-    assert entry.source == recorded.bundle.as_uri()
+    assert entry.source == recorded.bundle.parent.as_uri()
+    assert entry.description == "# A card"
+    assert [(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs] == [("CRM tables", "d" * 36)]
 
 
 def test_mlflow_sends_no_telemetry_and_writes_only_under_home(tmp_path: Path) -> None:
@@ -326,7 +340,8 @@ def test_mlflow_sends_no_telemetry_and_writes_only_under_home(tmp_path: Path) ->
         "from models.registry import ModelRegistry\n"
         "registry = ModelRegistry(pathlib.Path(sys.argv[1]))\n"
         "registry.record('deals', bundle=pathlib.Path(sys.argv[2]), parameters={}, metrics={}, evaluation={},\n"
-        "    tags={}, report=None, run_name='run', started_at=datetime.datetime(2026, 3, 2, tzinfo=datetime.UTC))\n"
+        "    tags={}, files={}, description='', report=None,\n"
+        "    run_name='run', started_at=datetime.datetime(2026, 3, 2, tzinfo=datetime.UTC))\n"
         "from mlflow.telemetry.client import get_telemetry_client\n"
         "assert get_telemetry_client() is None\n"
     )

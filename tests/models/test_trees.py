@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from models.boosting import BoosterSettings, FloatArray, fit_booster
 from models.landmark import accumulate, with_bucket
-from models.trees import coalition_scores, coalition_wins, shapley_from_values, shapley_weights, tree_table
+from models.trees import TreeTable, _coalition_scores, coalition_wins, shapley_from_values, shapley_weights, tree_table
 from tests.models.boosters import make_booster, make_features
 
 FAMILY = np.array([0, 1, 2, 0])
@@ -26,6 +26,28 @@ def hybrids(rows: FloatArray, background: FloatArray, *, coalition: int) -> Floa
     """Return, for each (row, background row), the row with the features outside the coalition from the background."""
     mine = np.array([family < 0 or bool(coalition >> family & 1) for family in FAMILY])
     return np.array([np.where(mine, row, other) for row, other in product(rows, background)])
+
+
+def coalition_scores(
+    *, trees: TreeTable, rows: FloatArray, background: FloatArray, family: np.ndarray, families: int
+) -> FloatArray:
+    """Return the raw scores of every coalition, shape (rows, background, outputs, 2 ** families)."""
+    scores = np.zeros((len(rows), len(background), trees.outputs, 2**families))
+    stack = np.empty((len(trees.left) + 1, 3), dtype=np.int64)
+    nodes = (trees.roots, trees.feature, trees.threshold, trees.categories, trees.is_category, trees.missing_left)
+    for row, other in product(range(len(rows)), range(len(background))):
+        _coalition_scores(
+            *nodes,
+            trees.left,
+            trees.right,
+            trees.leaf,
+            rows[row],
+            background[other],
+            family,
+            scores[row, other],
+            stack,
+        )
+    return scores
 
 
 def raw_scores(booster: Any, rows: FloatArray) -> FloatArray:
