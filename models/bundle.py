@@ -22,7 +22,8 @@ from models.evaluation import Use
 from models.explanation import Reference
 from models.intervals import VennAbers
 from models.landmark import Buckets, LandmarkModel
-from models.point_rules import PointRules, PointsMap
+from models.point_rules import PointRules
+from models.points_map import PointsMap
 
 FORMAT: Final = 1
 _DATA: Final = "bundle.json"

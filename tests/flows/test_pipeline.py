@@ -17,6 +17,7 @@ from flows.console import Progress
 from flows.pipeline import ModelFromTheFutureError, NothingPublishableError, extract, training_due
 from flows.run import RunResult, run
 from flows.wiring import Workplace
+from models.point_rules import Thresholds
 from tests.flows.commands import (
     END,
     FOLDER,
@@ -87,7 +88,7 @@ def test_training_is_due_once_what_decides_the_model_was_changed(
 
 
 def test_training_is_due_once_the_rule_sheet_was_changed(installed: Installed) -> None:
-    rules = installed.workplace.rules.model_copy(update={"high_from": 51.0})
+    rules = installed.workplace.rules.model_copy(update={"thresholds": Thresholds(mql=51.0)})
 
     assert training_due(replace(installed.workplace, rules=rules), question="contacts", as_of=END)
 

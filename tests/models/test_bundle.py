@@ -16,7 +16,8 @@ from models.bundle import FORMAT, Bundle, BundleData, BundleError, load_bundle, 
 from models.calibration import Calibrator
 from models.explanation import Reference
 from models.intervals import VennAbers
-from models.point_rules import PointRules, PointsMap
+from models.point_rules import PointRules
+from models.points_map import PointsMap
 from tests.models.boosters import CONTRACT, make_booster, make_features
 
 FILES = ("booster.txt", "bundle.json", "evaluation.json", "manifest.json")
@@ -24,7 +25,8 @@ RULES = PointRules.model_validate(
     {
         "fit": {"criteria": [{"name": "toys", "property": "industry", "in": ["toys", 3, True], "points": 5}]},
         "engagement": {"criteria": [{"name": "silent", "inactive_days": 60, "points": -5}]},
-        "high_from": 50,
+        "thresholds": {"mql": 50},
+        "account": {"criteria": [{"name": "open", "deal": "open", "points": 5}]},
     }
 )
 
