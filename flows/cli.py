@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.commands_rules import rules
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -321,6 +322,9 @@ def list_features(question: Any, as_json: bool) -> None:
         _print_json(listed)
     else:
         show_features(listed)
+
+
+main.add_command(rules)
 
 
 @main.command()
