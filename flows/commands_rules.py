@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.usage import json_option
+from flows.usage import Instant, as_of_option, data_option, json_option
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.tables import CrmTables
+    from flows.wiring import Workplace
+    from models.point_rules import PointRules
+    from models.training import TrainingSettings
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration; without one all defaults with --data, else the demo's.",
+)
+rules_option = click.option(
+    "--rules",
+    "sheet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The rule sheet; the configuration's by default.",
+)
+capacity_option = click.option(
+    "--capacity", type=click.FloatRange(min=0, min_open=True), help="How many contacts the team can call a week."
+)
 
 
 @click.group()
@@ -45,10 +71,107 @@ def import_rules(sheet: Path, out: Path, as_json: bool) -> None:
         foot = [f"Not read from {sheet.name}:", *told] if told else []
         write_rules(out, rules_text(draft.rules, head=head, foot=foot))
     if as_json:
-        click.echo(json.dumps({"read": len(read), "unread": unread}, indent=2, ensure_ascii=False))
+        _print_json({"read": len(read), "unread": unread})
     else:
         for line in told:
             click.echo(f"not read, {line}", err=True)
         click.echo(f"{len(read)} of {len(read) + len(unread)} lines read" + (f", written to {out}" if read else ""))
     if not read:
         sys.exit(1)
+
+
+@rules.command("test")
+@rules_option
+@click.option("--against", type=click.Path(path_type=Path, dir_okay=False), help="A second sheet, to compare with.")
+@config_option
+@data_option
+@as_of_option
+@click.option("--since", type=Instant(), help="Look no farther back than this instant.")
+@capacity_option
+@json_option
+def test_rules(
+    sheet: Path | None,
+    against: Path | None,
+    config: Path | None,
+    data: Path | None,
+    as_of: datetime | None,
+    since: datetime | None,
+    capacity: float | None,
+    as_json: bool,
+) -> None:
+    """Replay a rule sheet over the past at once, priced against what really happened."""
+    from flows.rule_tables import show_trial
+    from models.rule_past import labelled_past
+    from models.rule_trial import try_rules
+    from models.rule_words import conclusions
+
+    place = _place(config, data, sheet, as_of)
+    sheets = {_name(sheet, "the configured rules"): place.rules}
+    if against is not None:
+        sheets[_name(against, "") + (" (second)" if _name(against, "") in sheets else "")] = _load(against)
+    past = labelled_past(tables=place.tables, as_of=place.as_of, settings=place.settings, since=_instant(since))
+    trial = try_rules(
+        past=past,
+        sheets=sheets,
+        calls_a_week=capacity,
+        replicates=place.settings.bootstrap_replicates,
+        seed=place.settings.seed,
+    )
+    said = conclusions(trial)
+    if as_json:
+        _print_json({**trial.to_dict(), "said": said})
+    else:
+        show_trial(trial, said=said)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a rule command works on."""
+
+    workplace: Workplace
+    tables: CrmTables
+    as_of: pd.Timestamp
+    rules: PointRules
+    settings: TrainingSettings
+
+
+def _place(config: Path | None, data: Path | None, sheet: Path | None, as_of: datetime | None) -> _Place:
+    from features.findings import refuse_errors
+    from flows.pipeline import check
+    from flows.settings import CONFIGS, ConfigurationError
+    from flows.wiring import default_as_of, make_workplace
+
+    config = config or CONFIGS / ("demo.yaml" if data is None else "base.yaml")
+    workplace = make_workplace(config=config, data=data, home=Path("var"))
+    rules = workplace.rules if sheet is None else _load(sheet)
+    if not rules.criteria:
+        file = sheet or config
+        raise ConfigurationError(file=file, message="there are no point rules; name a sheet with --rules")
+    instant = _instant(as_of)
+    if instant is None:
+        instant = default_as_of(workplace.settings, now=datetime.now(UTC))
+    tables, findings = check(workplace, as_of=instant)
+    refuse_errors(findings)
+    return _Place(
+        workplace=workplace, tables=tables, as_of=instant, rules=rules, settings=workplace.settings.training(rules)
+    )
+
+
+def _load(sheet: Path) -> PointRules:
+    from flows.settings import load_rule_file
+
+    return load_rule_file(sheet)
+
+
+def _name(sheet: Path | None, otherwise: str) -> str:
+    return otherwise if sheet is None else sheet.stem
+
+
+def _instant(chosen: datetime | None) -> pd.Timestamp | None:
+    import pandas as pd
+
+    return None if chosen is None else pd.Timestamp(chosen).as_unit("us")
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
