@@ -124,6 +124,91 @@ def test_rules(
         show_trial(trial, said=said)
 
 
+@rules.command("learn")
+@rules_option
+@config_option
+@data_option
+@as_of_option
+@capacity_option
+@click.option(
+    "--double",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="So many points are to double the odds of winning.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the suggested rule sheet here.")
+@json_option
+def learn_rules(
+    sheet: Path | None,
+    config: Path | None,
+    data: Path | None,
+    as_of: datetime | None,
+    capacity: float | None,
+    double: float,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Learn from the past what the criteria of a sheet are worth, and suggest a sheet."""
+    from flows.rule_files import refuse_existing, rules_text, write_rules
+    from flows.rule_lessons import lesson_comments, show_lesson
+    from models.rule_suggestion import learn_from_the_past
+
+    if out is not None:
+        refuse_existing(out)
+    place = _place(config, data, sheet, as_of)
+    lesson = learn_from_the_past(
+        tables=place.tables, as_of=place.as_of, settings=place.settings, calls_a_week=capacity, double=double
+    )
+    if out is not None:
+        head, foot = lesson_comments(lesson)
+        write_rules(out, rules_text(lesson.suggested, head=head, foot=foot))
+    if as_json:
+        _print_json(lesson.to_dict())
+    else:
+        show_lesson(lesson)
+        if out is not None:
+            click.echo(f"The suggested sheet is written to {out}; test it with: leadline rules test --rules {out}")
+
+
+@rules.command("goal")
+@click.option("--wins", type=click.FloatRange(min=0, min_open=True), required=True, help="Won deals wanted a month.")
+@click.option("--source", default="source", show_default=True, help="The property of contacts to divide by.")
+@rules_option
+@config_option
+@data_option
+@as_of_option
+@click.option("--since", type=Instant(), help="Look no farther back than this instant.")
+@json_option
+def goal_of_rules(
+    wins: float,
+    source: str,
+    sheet: Path | None,
+    config: Path | None,
+    data: Path | None,
+    as_of: datetime | None,
+    since: datetime | None,
+    as_json: bool,
+) -> None:
+    """Say how many points a month marketing should bring, by source, for so many won deals."""
+    from flows.rule_lessons import show_goal
+    from models.rule_goal import points_goal
+
+    place = _place(config, data, sheet, as_of)
+    goal = points_goal(
+        tables=place.tables,
+        as_of=place.as_of,
+        settings=place.settings,
+        wins_a_month=wins,
+        source=source,
+        since=_instant(since),
+    )
+    if as_json:
+        _print_json(goal.to_dict())
+    else:
+        show_goal(goal)
+
+
 @dataclass(frozen=True)
 class _Place:
     """What a rule command works on."""

@@ -50,12 +50,17 @@ def rules_text(rules: PointRules, *, head: Sequence[str] = (), foot: Sequence[st
 
 def write_rules(file: Path, text: str) -> PointRules:
     """Write a new rule sheet and read it back; a file that is there already is left as it is."""
+    refuse_existing(file)
+    file.write_text(text, encoding="utf-8")
+    return load_rule_file(file)
+
+
+def refuse_existing(file: Path) -> None:
+    """Raise ``ConfigurationError`` if a new rule sheet cannot be written there without losing another."""
     if file.exists():
         raise ConfigurationError(file=file, message="is there already; name another file with --out, or remove it")
     if not file.parent.is_dir():
         raise ConfigurationError(file=file, message=f"the folder {file.parent} does not exist; make it first")
-    file.write_text(text, encoding="utf-8")
-    return load_rule_file(file)
 
 
 def read_csv(file: Path) -> list[SheetLine]:

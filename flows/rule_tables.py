@@ -51,16 +51,15 @@ def number(estimate: Estimate, form: str) -> str:
     """Return a number with its interval."""
     if estimate.value != estimate.value:
         return ""
-    return f"{estimate.value:{form}} ({estimate.low:{form}}-{estimate.high:{form}})"
+    return f"{estimate.value:{form}}\n({estimate.low:{form}}-{estimate.high:{form}})"
 
 
 def signed(estimate: Estimate, form: str, *, times: float = 1.0) -> str:
     """Return a difference with its interval."""
     if estimate.value != estimate.value:
         return ""
-    return " ".join(
-        [f"{times * estimate.value:+{form}}", f"({times * estimate.low:+{form}} to {times * estimate.high:+{form}})"]
-    )
+    low, high = (f"{times * end:+{form}}" for end in (estimate.low, estimate.high))
+    return f"{times * estimate.value:+{form}}\n({low} {high})"
 
 
 def _show_order(trial: Trial) -> None:
@@ -68,8 +67,8 @@ def _show_order(trial: Trial) -> None:
         [
             name,
             number(one["lift"], ".1f"),
-            percent(one["capture"]),
-            percent(one["capture_20"]),
+            percent(one["capture"]).replace(" ", "\n"),
+            percent(one["capture_20"]).replace(" ", "\n"),
             number(one["auc"], ".2f"),
             number(one["auc_no_open_deal"], ".2f"),
         ]
@@ -77,16 +76,16 @@ def _show_order(trial: Trial) -> None:
     ]
     rows += [
         [
-            "first minus second",
+            "difference",
             signed(lead["lift"], ".1f"),
-            *(f"{signed(lead[metric], '.1f', times=100)} pp" for metric in ("capture", "capture_20")),
+            *(signed(lead[metric], ".1f", times=100) for metric in ("capture", "capture_20")),
             signed(lead["auc"], ".2f"),
             signed(lead["auc_no_open_deal"], ".2f"),
         ]
         for lead in trial.order.differences.values()
     ]
     show_table(
-        title="How well the points find buyers (1.0 times is a random list; in brackets 95 %)",
+        title="How well the points find buyers (1.0 times is a random list; in brackets the 95 % range)",
         columns=["", "times\nchance", "buyers in\nyour calls", "buyers in\ntop 20 %", "AUC", "AUC, no\nopen deal"],
         rows=rows,
     )
@@ -114,15 +113,16 @@ def _show_sheet(sheet: SheetTrial) -> None:
             for one in sheet.sent
         ],
     )
-    show_table(
-        title=f"{sheet.name}: how often a contact of each grade won (letter: who they are, digit: what they do)",
-        columns=["grade", "won", "seen", "contacts", "winners"],
-        rows=[
-            [one.grade, percent(one.rate), f"{one.rows:,}", f"{one.contacts:,}", f"{one.winners:,}"]
-            for one in sheet.cells
-            if one.rows
-        ],
-    )
+    graded = [one for one in sheet.cells if one.rows]
+    if any(one.grade != "unknown" for one in graded):
+        show_table(
+            title=f"{sheet.name}: how often a contact of each grade won (letter: who they are, digit: what they do)",
+            columns=["grade", "won", "seen", "contacts", "winners"],
+            rows=[
+                [one.grade, percent(one.rate), f"{one.rows:,}", f"{one.contacts:,}", f"{one.winners:,}"]
+                for one in graded
+            ],
+        )
     show_table(
         title=f"{sheet.name}: each criterion",
         columns=["criterion", "points", "known for", "held\nfor", "won where\nit held", "where\nnot", "remark"],

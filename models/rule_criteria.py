@@ -96,6 +96,7 @@ class CriteriaAtSnapshots:
         self._ids = pd.Index(tables["contacts"]["contact_id"])
         self._objects = codes(snapshots["contact_id"], index=self._ids)
         self._as_of = microseconds(snapshots["as_of"])
+        self._usable: dict[ObjectType, list[str]] = {}
         self._seen: dict[tuple[ObjectType, str], PropertyColumn] = {}
 
     def answer(self, criterion: Criterion) -> Answer:
@@ -141,9 +142,14 @@ class CriteriaAtSnapshots:
         return Answer(times=values.where(lambda distinct: holds(criterion, distinct)), judged=filled)
 
     def _unusable(self, object_type: ObjectType, name: str) -> str | None:
+        table = TABLE_OF[object_type]
+        if not self._tables.has(table):
+            return f"there is no table {table}"
+        if object_type not in self._usable:
+            found, _ = usable_properties(tables=self._tables, object_type=object_type, settings=self._properties)
+            self._usable[object_type] = found
         if name in self._usable[object_type]:
             return None
-        table = TABLE_OF[object_type]
         columns = {*self._tables[table].columns, *history_properties(self._tables, object_type)}
         if name not in columns:
             return f"the table {table} has no property {name!r}{nearest(name, columns)}"
@@ -153,14 +159,6 @@ class CriteriaAtSnapshots:
         if reason is not None:
             return f"property {name!r} is left out: {reason}"
         return f"property {name!r} has no history and is not vouched for, so the past cannot be replayed"
-
-    @cached_property
-    def _usable(self) -> dict[ObjectType, list[str]]:
-        kinds: tuple[ObjectType, ...] = ("contact", "company", "deal")
-        return {
-            kind: usable_properties(tables=self._tables, object_type=kind, settings=self._properties)[0]
-            for kind in kinds
-        }
 
     def _values(self, object_type: ObjectType, name: str, *, ids: pd.Index, objects: Int64Array) -> PropertyColumn:
         if (object_type, name) not in self._seen:

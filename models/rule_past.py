@@ -74,13 +74,14 @@ def labelled_past(
 
     Raises ``NoPastError`` if no contact was seen for a whole horizon, or none of them won.
     """
+    as_of = as_of.as_unit("us")
     known = in_id_order(as_known_at(tables, as_of=as_of))
     inputs = contact_inputs(settings)
-    until = as_of - pd.Timedelta(days=settings.horizon_days)
+    until = (as_of - pd.Timedelta(days=settings.horizon_days)).as_unit("us")
     if not len(known["contacts"]):
         raise NoPastError(f"no contact was created before {as_of.isoformat()}; choose a later --as-of")
     first = first_fact(known, question="contacts")
-    since = first if since is None else max(since, first)
+    since = first if since is None else max(since.as_unit("us"), first)
     if since >= until:
         raise NoPastError(
             f"the past from {since.date()} to {as_of.date()} is shorter than the horizon of {settings.horizon_days:g} "

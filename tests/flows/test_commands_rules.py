@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import CONFIGS
+from flows.settings import CONFIGS, load_rule_file
+from models.point_rules import PointRules
 from tests.flows.commands import FOLDER, leadline, leadline_json, tiny_tables, write_config, write_csv
 
 SHEET = CONFIGS / "point_rules.yaml"
@@ -69,3 +70,48 @@ def test_a_past_without_wins_is_refused(market: tuple[str, ...]) -> None:
 
     assert result.exit_code == 1
     assert "shorter than the horizon" in result.output
+
+
+def test_a_suggested_sheet_is_written_and_loads_as_it_is(market: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "suggested.yaml"
+
+    said = leadline_json("rules", "learn", "--rules", SHEET, *market, "--out", out)
+
+    suggested = load_rule_file(out)
+    assert suggested == PointRules.model_validate(said["suggested"])
+    assert {one.name for one in suggested.criteria} <= {one.name for one in load_rule_file(SHEET).criteria}
+    assert said["advice"] in ("keep", "adopt", "model")
+    tested = leadline_json("rules", "test", "--rules", out, "--against", SHEET, *market)
+    assert [one["name"] for one in tested["sheets"]] == ["suggested", "point_rules"]
+    assert any("suggested was learnt from outcomes until 2026-01-01" in line for line in tested["said"])
+
+
+def test_a_suggestion_never_takes_the_place_of_another_sheet(market: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    out.write_text("mine", encoding="utf-8")
+
+    result = leadline("rules", "learn", "--rules", SHEET, *market, "--out", out)
+
+    assert result.exit_code == 2
+    assert "is there already" in result.output
+    assert out.read_text(encoding="utf-8") == "mine"
+
+
+def test_what_was_learnt_is_printed_for_people(market: tuple[str, ...]) -> None:
+    result = leadline("rules", "learn", "--rules", SHEET, *market)
+
+    assert result.exit_code == 0, result.output
+    assert "10 points double the odds" in result.output
+    assert "Asked for a demo" in result.output
+    assert "On later outcomes" in result.output
+
+
+def test_a_points_goal_is_printed_with_its_arithmetic(market: tuple[str, ...]) -> None:
+    result = leadline("rules", "goal", "--wins", "12", "--rules", SHEET, *market)
+    said = leadline_json("rules", "goal", "--wins", "12", "--rules", SHEET, *market)
+
+    assert result.exit_code == 0, result.output
+    assert "Points a month for 12 wins a month" in result.output
+    assert "12 wins x" in result.output
+    goals = [one["goal_a_month"] for one in said["sources"]]
+    assert sum(goals) == pytest.approx(said["everybody"]["goal_a_month"])

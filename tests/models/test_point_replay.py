@@ -198,6 +198,7 @@ def test_a_property_with_history_counts_as_it_stood() -> None:
         ),
         ({"property": "industri", "is": "toys"}, "no property 'industri'; did you mean 'industry'?"),
         ({"company_property": "size", "is": 1}, "property 'company_id' is empty everywhere"),
+        ({"deal": "open", "amount": [1, 2]}, "no deal of a contact in the tables"),
         ({"activity": "trade_fair"}, "no activity of kind 'trade_fair' in the tables"),
         ({"activity": ["demo", "visit"], "name_contains": "prices"}, "whose name contains 'prices' in the tables"),
         ({"deal": "open"}, "no deal of a contact in the tables"),
@@ -209,6 +210,17 @@ def test_what_can_be_judged_nowhere_is_left_out_with_its_reason(criterion: dict[
     assert np.isnan(points.total).all()
     assert [(item.table, item.column) for item in points.left_out] == [("point_rules", "it")]
     assert reason in points.left_out[0].reason
+
+
+def test_a_criterion_on_a_table_that_is_not_there_is_left_out() -> None:
+    tables = make_tables(contacts=[{"contact_id": "anna", "company_id": "toys inc"}])
+    properties = PropertySettings(contacts=SafeColumns(safe=("company_id",)), companies=SafeColumns(safe=("size",)))
+
+    points = replay(
+        rules_of({"company_property": "size", "is": 1}), tables=tables, who=("anna",), properties=properties
+    )
+
+    assert [item.reason for item in points.left_out] == ["there is no table companies"]
 
 
 def test_without_any_activity_nobody_is_called_silent() -> None:
