@@ -29,7 +29,7 @@ def show_lesson(lesson: Lesson) -> None:
                 one.name,
                 f"{one.manual:g}",
                 "" if one.why_not else f"{one.learned.value:.0f}",
-                "" if one.why_not else f"{one.learned.low:.0f} to {one.learned.high:.0f}",
+                "" if one.why_not else f"{one.learned.low:.0f}…{one.learned.high:.0f}",
                 "" if one.why_not else f"{one.learned.value * learned.scale:.0f}",
                 f"{one.held:,}",
                 remark(one, scale=learned.scale),
@@ -100,9 +100,9 @@ def _show_test(test: LaterTest) -> None:
         ]
         for name, one in test.order.metrics.items()
     ]
-    leads = [(f"{name} - yours", lead) for name, lead in test.order.differences.items()]
+    leads = [(f"{_SCORERS[name]} - yours", lead) for name, lead in test.order.differences.items()]
     if test.model_lead is not None:
-        leads += [("model - learnt", lead) for lead in test.model_lead.differences.values()]
+        leads += [("the model - learnt", lead) for lead in test.model_lead.differences.values()]
     rows += [
         [
             name,

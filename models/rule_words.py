@@ -12,7 +12,10 @@ _NAMED = 5
 
 def conclusions(trial: Trial) -> list[str]:
     """Say what each sheet is worth, what is wrong with it, and which of two is better."""
-    return [line for sheet in trial.sheets for line in _of_sheet(sheet, trial)] + list(_of_pair(trial))
+    lines = [line for sheet in trial.sheets for line in _of_sheet(sheet, trial)] + list(_of_pair(trial))
+    if trial.share == 1.0:
+        lines.append("You can call everybody on the list, so its order changes nothing; give a smaller --capacity.")
+    return lines
 
 
 def ranks(auc: Estimate) -> str:
