@@ -101,14 +101,16 @@ def test_rules(
 ) -> None:
     """Replay a rule sheet over the past at once, priced against what really happened."""
     from flows.rule_tables import show_trial
+    from flows.settings import load_rule_file
     from models.rule_past import labelled_past
     from models.rule_trial import try_rules
     from models.rule_words import conclusions
 
     place = _place(config, data, sheet, as_of)
-    sheets = {_name(sheet, "the configured rules"): place.rules}
+    configured = place.workplace.settings.point_rules
+    sheets = {(sheet or configured or Path("rules")).stem: place.rules}
     if against is not None:
-        sheets[_name(against, "") + (" (second)" if _name(against, "") in sheets else "")] = _load(against)
+        sheets[against.stem + (" (second)" if against.stem in sheets else "")] = load_rule_file(against)
     past = labelled_past(tables=place.tables, as_of=place.as_of, settings=place.settings, since=_instant(since))
     trial = try_rules(
         past=past,
@@ -223,12 +225,12 @@ class _Place:
 def _place(config: Path | None, data: Path | None, sheet: Path | None, as_of: datetime | None) -> _Place:
     from features.findings import refuse_errors
     from flows.pipeline import check
-    from flows.settings import CONFIGS, ConfigurationError
+    from flows.settings import CONFIGS, ConfigurationError, load_rule_file
     from flows.wiring import default_as_of, make_workplace
 
     config = config or CONFIGS / ("demo.yaml" if data is None else "base.yaml")
     workplace = make_workplace(config=config, data=data, home=Path("var"))
-    rules = workplace.rules if sheet is None else _load(sheet)
+    rules = workplace.rules if sheet is None else load_rule_file(sheet)
     if not rules.criteria:
         file = sheet or config
         raise ConfigurationError(file=file, message="there are no point rules; name a sheet with --rules")
@@ -240,16 +242,6 @@ def _place(config: Path | None, data: Path | None, sheet: Path | None, as_of: da
     return _Place(
         workplace=workplace, tables=tables, as_of=instant, rules=rules, settings=workplace.settings.training(rules)
     )
-
-
-def _load(sheet: Path) -> PointRules:
-    from flows.settings import load_rule_file
-
-    return load_rule_file(sheet)
-
-
-def _name(sheet: Path | None, otherwise: str) -> str:
-    return otherwise if sheet is None else sheet.stem
 
 
 def _instant(chosen: datetime | None) -> pd.Timestamp | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from flows.rule_files import read_csv, rules_text, write_rules
 from flows.settings import CONFIGS, ConfigurationError, load_rule_file
-from models.point_rules import PointRules
-from models.rule_language import SheetLine
+from models.point_rules import Criterion, PointRules, RuleGroup, Thresholds
+from models.rule_language import SheetLine, read_criterion
 from tests.flows.commands import leadline, leadline_json
 
 SCHEMA_FILE = CONFIGS.parent / "docs" / "point_rules.schema.json"
@@ -138,3 +139,29 @@ def test_an_import_of_nothing_readable_writes_nothing_and_says_so(tmp_path: Path
     assert result.exit_code == 1
     assert "0 of 1 lines read" in result.output
     assert not out.exists()
+
+
+PAGE = (CONFIGS.parent / "docs" / "rules.md").read_text(encoding="utf-8")
+
+
+def test_the_sheet_on_the_page_loads_and_the_page_names_every_key(tmp_path: Path) -> None:
+    example = PAGE.split("```yaml\n")[1].split("```")[0]
+    file = tmp_path / "rules.yaml"
+    file.write_text(example, encoding="utf-8")
+
+    rules = load_rule_file(file)
+
+    assert [name for name, _ in rules.groups()] == ["fit", "engagement", "campaign"]
+    keys = {field.alias or name for name, field in Criterion.model_fields.items()}
+    keys |= {*RuleGroup.model_fields, *Thresholds.model_fields, *PointRules.model_fields} - {"learned_until"}
+    assert [key for key in sorted(keys) if f"`{key}" not in PAGE and f"{key}:" not in PAGE] == []
+
+
+def test_every_line_of_the_spreadsheet_language_on_the_page_can_be_read() -> None:
+    table = PAGE.split("| in the sheet | |\n|---|---|\n")[1].split("\n\n")[0]
+    lines = [line for row in table.splitlines() for line in re.findall(r"`([^`]+)`", row)]
+    whole = [line if "..." not in line else line.replace("...", "each webinar") for line in lines]
+
+    assert len(whole) == 17
+    for line in [*whole, '"job level" is "c level"']:
+        assert read_criterion(line, points=5).name == line
