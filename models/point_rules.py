@@ -6,7 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -203,19 +203,13 @@ class PointRules(BaseModel):
 
     def without(self, properties: Collection[str]) -> PointRules:
         """Leave out the criteria on these properties of contacts."""
-        return self.with_groups(
-            {
-                name: group.model_copy(
-                    update={"criteria": tuple(one for one in group.criteria if one.property not in properties)}
-                )
-                for name, group in self.groups()
-            }
-        )
-
-    def with_groups(self, groups: dict[str, RuleGroup], **changes: Any) -> PointRules:
-        """Return the sheet with these groups in place of its own, and with other changes."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return PointRules(**{**fields, **groups, **changes})
+        kept = {
+            name: group.model_copy(
+                update={"criteria": tuple(one for one in group.criteria if one.property not in properties)}
+            )
+            for name, group in self.groups()
+        }
+        return self.model_copy(update=kept)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> PointRules:

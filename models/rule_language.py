@@ -26,6 +26,7 @@ from models.point_rules import ENGAGEMENT, FIT, Criterion, PointRules, RuleGroup
 
 _WORD: Final = r'(?:"[^"]+"|[^\s",;]+)'
 _NUMBER: Final = r"[+-]?\d+(?:[.,]\d+)?"
+_RESERVED: Final = set(PointRules.model_fields) - {FIT, ENGAGEMENT}
 _NAME: Final = rf"(?P<company>company\s+)?(?P<name>{_WORD})\s+"
 
 
@@ -59,16 +60,17 @@ def read_sheet(lines: Iterable[SheetLine]) -> Draft:
     for line in lines:
         try:
             criterion = read_criterion(line.criterion, points=read_points(line.points))
+            if _group(line, criterion) in _RESERVED:
+                raise UnreadableLineError(f"no group may be called {line.group.strip()!r}")
             if criterion.name in seen:
                 raise UnreadableLineError("the same criterion stands in an earlier line")
         except UnreadableLineError as error:
             unread.append((line, str(error)))
             continue
         seen.add(criterion.name)
-        group = line.group.strip() or (FIT if criterion.subject() in ("property", "company_property") else ENGAGEMENT)
-        groups.setdefault(group, {})[criterion.name] = criterion
+        groups.setdefault(_group(line, criterion), {})[criterion.name] = criterion
     sheets = {name: RuleGroup(cap=_roomy(own.values()), criteria=tuple(own.values())) for name, own in groups.items()}
-    return Draft(rules=PointRules().with_groups(sheets), unread=tuple(unread))
+    return Draft(rules=PointRules().model_copy(update=sheets), unread=tuple(unread))
 
 
 def read_points(text: str) -> float:
@@ -93,6 +95,13 @@ def read_criterion(text: str, *, points: float) -> Criterion:
         "it is none of: NAME is VALUE, NAME in A, B, NAME contains TEXT, NAME between A and B, NAME is known, "
         "did KIND, each KIND, inactive for N days, open deal, lost deal before"
     )
+
+
+def _group(line: SheetLine, criterion: Criterion) -> str:
+    named = line.group.strip()
+    if named.lower() in (FIT, ENGAGEMENT):
+        return named.lower()
+    return named or (FIT if criterion.subject() in ("property", "company_property") else ENGAGEMENT)
 
 
 def _property(found: re.Match[str], **test: Any) -> dict[str, Any]:

@@ -143,12 +143,10 @@ def suggest(*, rules: PointRules, learned: LearnedPoints, points: Points, past: 
     """Return the sheet with learned points, its limits wide open, and thresholds and grades that as many reach."""
     by_name = {one.name: one for one in learned.points}
     groups = {name: _priced(group, by_name) for name, group in rules.groups()}
-    plain_rules = rules.with_groups(
-        groups, cap=None, floor=None, thresholds=Thresholds(), learned_until=past.as_of.to_pydatetime()
+    priced = rules.model_copy(
+        update={**groups, "cap": None, "floor": None, "learned_until": past.as_of.to_pydatetime()}
     )
-    now = apply_rules(
-        rules=plain_rules, tables=past.tables, snapshots=past.snapshots, properties=past.inputs.properties
-    )
+    now = apply_rules(rules=priced, tables=past.tables, snapshots=past.snapshots, properties=past.inputs.properties)
     for name, group in rules.groups():
         if groups[name].criteria:
             groups[name] = groups[name].model_copy(
@@ -158,7 +156,7 @@ def suggest(*, rules: PointRules, learned: LearnedPoints, points: Points, past: 
         name.lower(): _reached_alike(value, before=points.total, now=now.total)
         for name, value in rules.thresholds.named().items()
     }
-    return plain_rules.with_groups(groups, thresholds=Thresholds(**thresholds))
+    return priced.model_copy(update={**groups, "thresholds": Thresholds(**thresholds)})
 
 
 def _learn(
@@ -272,4 +270,5 @@ def _reached_alike(value: float, *, before: FloatArray, now: FloatArray) -> floa
     known = ~np.isnan(before)
     if not known.any():
         return value
-    return points_at_share(now, share=float(np.mean(np.where(known, before, -np.inf) >= value)))
+    share = float(np.mean(np.where(known, before, -np.inf) >= value))
+    return points_at_share(now, share=share) if share else float(np.nanmax(now)) + 1.0

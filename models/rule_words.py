@@ -35,7 +35,7 @@ def _of_sheet(sheet: SheetTrial, trial: Trial) -> Iterator[str]:
         f"{capture.value:.0%} of the buyers (95 % {capture.low:.0%} to {capture.high:.0%}), {lift.value:.1f} times as "
         f"many as chance (95 % {lift.low:.1f} to {lift.high:.1f})."
     )
-    if sheet.learned_until is not None:
+    if sheet.learned_until is not None and sheet.learned_until > trial.since:
         yield (
             f"{sheet.name} was learnt from outcomes until {sheet.learned_until.date()}, which are among these, so its "
             "figures here flatter it; leadline rules learn shows what such points did on later outcomes."

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.point_rules import PointRules, RuleGroup, nearest
+from models.point_rules import PointRules, nearest
 
 
 def rules_of(*fit: dict[str, Any], engagement: tuple[dict[str, Any], ...] = (), **more: Any) -> PointRules:
@@ -120,15 +120,6 @@ def test_rules_survive_being_written_to_a_bundle() -> None:
     )
 
     assert PointRules.model_validate_json(rules.model_dump_json(by_alias=True)) == rules
-
-
-def test_a_sheet_may_change_a_group_without_losing_the_rest() -> None:
-    rules = PointRules.model_validate({"own": {"criteria": []}, "cap": 50, "thresholds": {"mql": 30}})
-
-    changed = rules.with_groups({"own": RuleGroup(cap=5, criteria=())}, floor=0.0)
-
-    assert dict(changed.groups())["own"].cap == 5
-    assert (changed.cap, changed.floor, changed.thresholds.mql) == (50, 0, 30)
 
 
 @pytest.mark.parametrize(("word", "hint"), [("industy", "; did you mean 'industry'?"), ("shoe_size", "")])

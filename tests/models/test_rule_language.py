@@ -84,18 +84,21 @@ def test_a_sheet_goes_to_its_groups_and_what_could_not_be_read_is_kept() -> None
         SheetLine(4, "open deal", "70", group=" Sales "),
         SheetLine(5, "Has budget", "10"),
         SheetLine(6, "did  demo", "20"),
+        SheetLine(7, "did call", "20", group="cap"),
+        SheetLine(8, "did mail", "20", group="Fit"),
     ]
 
     draft = read_sheet(lines)
 
     assert [(name, group.cap, [one.name for one in group.criteria]) for name, group in draft.rules.groups()] == [
-        ("fit", 100, ["industry is toys"]),
+        ("fit", 100, ["industry is toys", "did mail"]),
         ("engagement", 100, ["did demo"]),
         ("Sales", 100, ["open deal"]),
     ]
     assert [(line.number, reason[:20]) for line, reason in draft.unread] == [
         (5, "it is none of: NAME "),
         (6, "the same criterion s"),
+        (7, "no group may be call"),
     ]
 
 

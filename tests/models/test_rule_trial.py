@@ -122,9 +122,13 @@ def test_what_never_held_or_cannot_be_replayed_is_said(past: Past) -> None:
 
 
 def test_a_learnt_sheet_is_said_to_know_this_past(past: Past) -> None:
-    said = "\n".join(conclusions(drive(past, suggested=sheet(DEMO, learned_until="2025-12-01T00:00:00Z"))))
+    later, earlier = (
+        "\n".join(conclusions(drive(past, suggested=sheet(DEMO, learned_until=until))))
+        for until in ("2025-12-01T00:00:00Z", "2024-01-01T00:00:00Z")
+    )
 
-    assert "suggested was learnt from outcomes until 2025-12-01, which are among these" in said
+    assert "suggested was learnt from outcomes until 2025-12-01, which are among these" in later
+    assert "learnt" not in earlier
 
 
 def test_a_threshold_that_sends_more_than_can_be_called_is_said(past: Past) -> None:
