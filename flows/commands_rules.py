@@ -80,6 +80,34 @@ def import_rules(sheet: Path, out: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
+@rules.command("log")
+@click.argument("contact")
+@rules_option
+@config_option
+@data_option
+@as_of_option
+@json_option
+def log_of_contact(
+    contact: str, sheet: Path | None, config: Path | None, data: Path | None, as_of: datetime | None, as_json: bool
+) -> None:
+    """Show which criterion gives a contact how many points."""
+    from flows.rule_tables import show_log
+    from models.point_log import point_log
+
+    place = _place(config, data, sheet, as_of)
+    log = point_log(
+        rules=place.rules,
+        tables=place.tables,
+        contact_id=contact,
+        as_of=place.as_of,
+        properties=place.settings.properties,
+    )
+    if as_json:
+        _print_json(log.to_dict())
+    else:
+        show_log(log)
+
+
 @rules.command("test")
 @rules_option
 @click.option("--against", type=click.Path(path_type=Path, dir_okay=False), help="A second sheet, to compare with.")

@@ -9,6 +9,7 @@ from flows.console import show_table, terminal
 
 if TYPE_CHECKING:
     from models.evaluation import Estimate
+    from models.point_log import PointLog
     from models.rule_trial import SheetTrial, Trial
 
 _SHOWN_CASES: Final = 5
@@ -32,6 +33,21 @@ def show_trial(trial: Trial, *, said: Sequence[str]) -> None:
     for sheet in trial.sheets:
         _show_sheet(sheet)
     say("What it comes to", *(f"  - {line}" for line in said))
+
+
+def show_log(log: PointLog) -> None:
+    """Print what gave one contact its points, and what they come to."""
+    show_table(
+        title=f"Points of {log.contact_id} as of {log.as_of:%Y-%m-%d %H:%M} UTC",
+        columns=["criterion", "group", "", "points"],
+        rows=[[one.name, one.group, one.state, f"{one.points:+.2f}" if one.points else ""] for one in log.lines],
+    )
+    say(
+        *(f"{name}: {'not known' if value is None else f'{value:.2f}'}" for name, value in log.groups),
+        f"total: {'not known' if log.total is None else f'{log.total:.2f}'}"
+        + (f", grade {log.grade}" if log.grade else "")
+        + (f", {' and '.join(log.reached)}" if log.reached else ""),
+    )
 
 
 def say(*lines: str) -> None:

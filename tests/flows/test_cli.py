@@ -322,6 +322,7 @@ def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path
         "status": ["status", *home],
         "doctor": ["doctor", *home],
         "rules import": ["rules", "import", str(spreadsheet), "--out", str(tmp_path / "rules.yaml")],
+        "rules log": ["rules", "log", "c000001", *source, *sheet],
         "rules test": ["rules", "test", *source, *sheet],
         "rules learn": ["rules", "learn", *source, *sheet],
         "rules goal": ["rules", "goal", "--wins", "5", *source, *sheet],

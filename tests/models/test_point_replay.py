@@ -248,6 +248,60 @@ def test_before_a_kind_of_activity_was_recorded_nobody_is_known_to_have_done_non
     assert after == [-1, 1]
 
 
+kinds = st.sampled_from(["visit", "demo"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    events=st.lists(st.tuples(st.integers(0, 99), kinds), max_size=12),
+    as_ofs=st.lists(st.integers(1, 120), min_size=1, max_size=4),
+    within=st.none() | st.integers(1, 60),
+    at_least=st.integers(1, 3),
+    per_event=st.booleans(),
+    fading=st.sampled_from([{}, {"half_life_days": 20}, {"fade_percent_per_month": 40}]),
+)
+def test_activities_count_as_a_plain_reading_of_the_sheet_says(
+    events: list[tuple[int, str]],
+    as_ofs: list[int],
+    within: int | None,
+    at_least: int,
+    per_event: bool,
+    fading: dict[str, float],
+) -> None:
+    start = pd.Timestamp("2024-01-01T00:00:00Z")
+    anchor = {"contact_id": "ben", "type": "visit", "occurred_at": start.isoformat()}
+    tables = make_tables(
+        contacts=[{"contact_id": "anna", "created_at": "2023-12-31T00:00:00Z"}, {"contact_id": "ben"}],
+        activities=[
+            anchor,
+            *(
+                {"contact_id": "anna", "type": kind, "occurred_at": (start + pd.Timedelta(days=day)).isoformat()}
+                for day, kind in events
+            ),
+        ],
+    )
+    window = {} if fading else {"within_days": within}
+    once = {} if per_event else {"at_least": at_least}
+    rules = rules_of(
+        engagement=({"activity": "visit", "points": 10, "per_event": per_event, **window, **once, **fading},),
+        engagement_more={"cap": 10_000},
+    )
+
+    def left(age: int) -> float:
+        if "half_life_days" in fading:
+            return float(0.5 ** (age / 20))
+        return max(0.0, 1 - 0.4 * age / 30) if fading else 1.0
+
+    for as_of in as_ofs:
+        ages = [as_of - day for day, kind in events if kind == "visit" and day < as_of]
+        counted = [age for age in ages if fading or within is None or age <= within]
+        expected = sum(map(left, counted)) if per_event else left(min(counted)) if len(counted) >= at_least else 0.0
+
+        found = replay(rules, tables=tables, who=("anna",), as_of=(start + pd.Timedelta(days=as_of)).isoformat())
+
+        assert found.total[0] == pytest.approx(round(10 * expected, 2), abs=0.0101)
+
+
 VISITS = ("2024-03-02T00:00:00Z", "2024-05-02T00:00:00Z", "2024-05-17T00:00:00Z")
 
 
@@ -470,7 +524,7 @@ def test_points_that_cancel_stay_visible() -> None:
 hundredths = st.integers(-6000, 6000).map(lambda number: number / 100)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     points=st.lists(hundredths, min_size=7, max_size=7),
     caps=st.tuples(st.integers(1, 100), st.integers(1, 100), st.none() | st.integers(1, 100)),
@@ -517,7 +571,7 @@ LATER = {
 
 
 @pytest.mark.parametrize("table", list(LATER))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(later=st.integers(0, 400), kind=st.sampled_from(["visit", "demo", "fair"]))
 def test_what_becomes_known_later_changes_no_points(table: str, later: int, kind: str) -> None:
     tables = dealings()

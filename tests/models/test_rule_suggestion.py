@@ -25,7 +25,7 @@ SAFE = PropertySettings(contacts=SafeColumns(safe=("industry", "country", "sourc
 
 
 def settings_for(rules: PointRules) -> TrainingSettings:
-    return make_settings(rules=rules, properties=SAFE, bootstrap_replicates=40)
+    return make_settings(rules=rules, properties=SAFE, bootstrap_replicates=30)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,18 @@ def small() -> CrmTables:
 
 
 @pytest.fixture(scope="module")
+def tiny() -> CrmTables:
+    return make_rule_market(contacts=450)
+
+
+@pytest.fixture(scope="module")
 def lesson(small: CrmTables) -> Lesson:
     return teach(small, TRUTH)
+
+
+@pytest.fixture(scope="module")
+def of_noise(small: CrmTables) -> Lesson:
+    return teach(small, wrong())
 
 
 def teach(tables: CrmTables, rules: PointRules, **more: Any) -> Lesson:
@@ -75,8 +85,8 @@ def test_a_rule_that_is_the_truth_is_kept_on_a_small_crm(small: CrmTables, lesso
     assert trained.verdict.use == "rules"
 
 
-def test_a_rule_that_prices_noise_is_shown_as_bad(small: CrmTables) -> None:
-    lesson = teach(small, wrong())
+def test_a_rule_that_prices_noise_is_shown_as_bad(of_noise: Lesson) -> None:
+    lesson = of_noise
 
     assert lesson.test is not None
     assert lesson.test.order.metrics["manual"]["auc"].low < 0.55
@@ -87,9 +97,10 @@ def test_a_rule_that_prices_noise_is_shown_as_bad(small: CrmTables) -> None:
     assert [by_name[name].mispriced(lesson.learned.scale) for name in ("Toys", "Asked for a demo")] == [-1, -1]
 
 
-def test_a_suggested_sheet_keeps_the_criteria_and_how_many_reach_its_thresholds(small: CrmTables) -> None:
-    rules = wrong()
-    suggested = teach(small, rules).suggested
+def test_a_suggested_sheet_keeps_the_criteria_and_how_many_reach_its_thresholds(
+    small: CrmTables, of_noise: Lesson
+) -> None:
+    rules, suggested = wrong(), of_noise.suggested
 
     past = labelled_past(tables=small, as_of=END, settings=settings_for(rules))
     before, now = (
@@ -109,7 +120,7 @@ def test_a_suggested_sheet_keeps_the_criteria_and_how_many_reach_its_thresholds(
     assert all("limit" not in line.name for line in now.lines)
 
 
-def test_what_is_left_out_of_the_suggestion_has_its_reason(small: CrmTables) -> None:
+def test_what_is_left_out_of_the_suggestion_has_its_reason(tiny: CrmTables) -> None:
     rules = TRUTH.model_validate(
         {
             "fit": {
@@ -122,18 +133,18 @@ def test_what_is_left_out_of_the_suggestion_has_its_reason(small: CrmTables) -> 
         }
     )
 
-    lesson = teach(small, rules)
+    lesson = teach(tiny, rules)
 
     assert ("Ships", "it never held") in lesson.left_out
     assert ("Tools", "the past gives it no points") in lesson.left_out
     assert {"Ships", "Tools"} & {one.name for one in lesson.suggested.criteria} == set()
 
 
-def test_events_keep_their_cap_in_proportion(small: CrmTables) -> None:
+def test_events_keep_their_cap_in_proportion(tiny: CrmTables) -> None:
     each = {"name": "Each demo", "activity": "demo_request", "per_event": True, "points": 20, "cap": 40}
     rules = PointRules.model_validate({"engagement": {"criteria": [each]}})
 
-    suggested = teach(small, rules).suggested.criteria[0]
+    suggested = teach(tiny, rules).suggested.criteria[0]
 
     assert suggested.cap is not None
     assert suggested.cap == pytest.approx(2 * suggested.points, abs=0.5)
