@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_models import log_models
+from flows.commands_rules import rules
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -325,6 +326,9 @@ def list_features(question: Any, as_json: bool) -> None:
         _print_json(listed)
     else:
         show_features(listed)
+
+
+main.add_command(rules)
 
 
 @main.command()

@@ -41,7 +41,7 @@ def examine(home: Path) -> list[Examined]:
         *(_package(name) for name in PACKAGES),
         _home(home),
         _store(home),
-        *(_configuration(file) for file in sorted(CONFIGS.glob("*.yaml")) if file.name != "point_rules.yaml"),
+        *(_configuration(file) for file in sorted(CONFIGS.glob("*.yaml")) if not file.stem.endswith("_rules")),
     ]
 
 

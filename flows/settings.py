@@ -114,7 +114,11 @@ def load_rules(settings: Settings, *, config: Path) -> PointRules:
     """Read the rule sheet that the settings name, or return rules without criteria."""
     if settings.point_rules is None:
         return PointRules()
-    file = resolve(settings.point_rules, config=config)
+    return load_rule_file(resolve(settings.point_rules, config=config))
+
+
+def load_rule_file(file: Path) -> PointRules:
+    """Read a rule sheet; what is wrong with it is told with its line and its key."""
     return _validated(PointRules, _read_yaml(file), file=file)
 
 
@@ -216,25 +220,53 @@ def _validated(model: type[Model], content: dict[str, Any], *, file: Path) -> Mo
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError(file=file, message=_explain(error, model=model)) from error
+        raise ConfigurationError(file=file, message=_explain(error, model=model, file=file)) from error
 
 
-def _explain(error: ValidationError, *, model: type[BaseModel]) -> str:
-    lines = []
+def _explain(error: ValidationError, *, model: type[BaseModel], file: Path) -> str:
+    root = yaml.compose(file.read_text(encoding="utf-8"), Loader=_Loader)
+    faults: dict[str, str] = {}
     known = sorted(_keys(model))
     for fault in error.errors(include_url=False):
         place = [str(part) for part in fault["loc"]]
         if place[:1] == ["source"]:
             # Behind it pydantic names the kind of source, which is no key.
             del place[1:2]
-        key = ".".join(place) or "the file"
-        if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+        if place[:1] and place[0] in faults:
+            continue
+        line, depth = _line_of(root, place)
+        # Where several types are allowed pydantic names each of them behind the key.
+        key = ".".join(place if fault["type"] == "missing" else place[:depth]) or "the file"
+        if fault["type"] == "extra_forbidden" or _is_no_group(place, model=model, kind=fault["type"]):
+            key = key if fault["type"] == "extra_forbidden" else place[0]
+            near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-            lines.append(f"unknown key {key!r}{hint}")
+            told = f"line {line}: unknown key {key!r}{hint}"
         else:
-            lines.append(f"{key!r}: {fault['msg']} (found {fault['input']!r})")
-    return "; ".join(lines)
+            told = f"line {line}: {key!r}: {fault['msg']} (found {fault['input']!r})"
+        faults.setdefault(key, told)
+    return "; ".join(faults.values())
+
+
+def _line_of(node: yaml.Node | None, place: list[str]) -> tuple[int, int]:
+    """Return the line of the deepest part of a key that the file has, and how many parts of it that are."""
+    line = 1
+    for depth, part in enumerate(place):
+        if isinstance(node, yaml.MappingNode) and part in (keys := {key.value: key for key, _ in node.value}):
+            line = keys[part].start_mark.line + 1
+            node = next(value for key, value in node.value if key.value == part)
+        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+            node = node.value[int(part)]
+            line = node.start_mark.line + 1
+        else:
+            return line, depth
+    return line, len(place)
+
+
+def _is_no_group(place: list[str], *, model: type[BaseModel], kind: str) -> bool:
+    """Say whether a key of the user's own, which would be a group of rules, has nothing of one."""
+    is_own = bool(place) and place[0] not in model.model_fields and model.model_config.get("extra") == "allow"
+    return is_own and (kind == "model_type" or (kind == "missing" and len(place) == 2))
 
 
 def _keys(model: type[BaseModel]) -> set[str]:

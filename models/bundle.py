@@ -39,7 +39,8 @@ from models.explanation import Reference
 from models.intervals import VennAbers
 from models.ladder import LadderSettings, Step
 from models.landmark import Buckets, LandmarkModel
-from models.point_rules import PointRules, PointsMap
+from models.point_rules import PointRules
+from models.points_map import PointsMap
 from models.probe import make_probe
 from models.signing import ANY_MAKER, SIGNATURE, Trust, sign
 

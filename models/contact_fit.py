@@ -23,7 +23,9 @@ from models.boosting import BoosterSettings, FloatArray, fit_booster
 from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, contact_step
 from models.naive_bayes import OdooNaiveBayes
-from models.point_rules import PointRules, Points, PointsMap, apply_rules, fit_points_map
+from models.point_replay import Points, apply_rules
+from models.point_rules import PointRules
+from models.points_map import PointsMap, fit_points_map
 
 
 class ContactSettings(BaseModel):
@@ -106,7 +108,7 @@ class ContactFit:
     def baselines(self, *, matrix: Matrix, points: Points) -> dict[str, FloatArray]:
         """Return every baseline's probability on the same rows."""
         scores = {"base_rate": np.full(len(matrix.features), self.base_rate)}
-        if points.names:
+        if points.lines:
             scores["point_rules"] = self.points_map.predict(points.total)
         if self.naive_bayes is not None:
             scores["naive_bayes"] = self.naive_bayes.predict(fields=category_fields(matrix, self.contract))

@@ -18,10 +18,17 @@ from models.boosting import FloatArray
 from models.bundle import Bundle
 from models.contact_fit import wins_of
 from models.explanation import additive_effects, booster_parts, centred, reasons_json
-from models.point_rules import Points, apply_rules
+from models.point_replay import Points, apply_rules
 from models.ranking import agreement, tiers, trends
 
 CUSTOMER: Final = "already a customer"
+_FAMILY_OF_SUBJECT: Final = {
+    "property": "profile",
+    "company_property": "people",
+    "activity": "activity",
+    "inactive_days": "recency",
+    "deal": "open_deal",
+}
 RANK_ONLY: Final = "rank only: the probabilities failed their calibration test"
 
 
@@ -88,7 +95,7 @@ def score_contacts(
             points_grade=points.grades(data.rules),
             points_likelihood=np.nan if data.points_map is None else data.points_map.predict(points.total),
             agreement=agreement(
-                order, points=points.total, high_from=data.rules.high_from, ids=snapshots["contact_id"]
+                order, points=points.total, high_from=data.rules.thresholds.mql, ids=snapshots["contact_id"]
             ),
         )
     if data.calibrated:
@@ -128,22 +135,33 @@ def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[
     if data.use == "rules" and data.points_map is not None:
         centre = np.array(data.points_center)
         slope = data.points_map.slope / 10.0
-        parts = (points.by_criterion - centre) * slope
+        parts = (points.log - centre) * slope
         start = float(data.points_map.intercept + slope * centre.sum())
-        _, effects = additive_effects(parts=parts, start=start)
+        # Where no criterion can be judged the log is empty, and what that meant in the past is a part of its own.
+        unknown = np.where(
+            np.isnan(points.total), data.points_map.log_odds(points.total) - data.points_map.intercept, 0.0
+        )
+        _, effects = additive_effects(parts=np.column_stack([parts, unknown]), start=start)
         return data.points_map.predict(points.total), effects, _criteria(points)
     rows = len(matrix.features)
     return np.full(rows, data.base_rate), np.zeros((rows, len(features))), Described(features, matrix.features)
 
 
 def _criteria(points: Points) -> Described:
-    family = {"fit": "profile", "engagement": "activity"}
-    features = tuple(
-        Feature(name=f"rule_{place}", family=family[group], unit="number", words=f"points for {name!r}")
-        for place, (name, group) in enumerate(zip(points.names, points.groups, strict=True))
+    features = [
+        Feature(
+            name=f"rule_{place}",
+            family=_FAMILY_OF_SUBJECT.get(line.subject or "", "activity"),
+            unit="number",
+            words=f"points for {line.name!r}" if line.subject else f"points over the {line.name}",
+        )
+        for place, line in enumerate(points.lines)
+    ]
+    features.append(Feature(name="rule_none", family="profile", unit="number", words="criteria that could be judged"))
+    values = pd.DataFrame(
+        np.column_stack([points.log, points.judged.sum(axis=1)]), columns=[feature.name for feature in features]
     )
-    values = pd.DataFrame(points.by_criterion, columns=[feature.name for feature in features])
-    return Described(features, values)
+    return Described(tuple(features), values)
 
 
 def _lookup(previous: pd.Series | None, ids: pd.Series) -> NDArray[np.float64]:

@@ -261,7 +261,7 @@ def _pack(
     snapshots, y_obs = population.snapshots.iloc[rows].reset_index(drop=True), population.y_obs[rows]
     matrix = today.matrix(tables=tables, snapshots=snapshots)
     points = points_of(tables=tables, snapshots=snapshots, inputs=inputs)
-    center = tuple(points.by_criterion.mean(axis=0).tolist()) if points.names else ()
+    center = tuple(points.log.mean(axis=0).tolist()) if points.lines else ()
     data = BundleData(
         question="contacts",
         use=use,
@@ -276,8 +276,8 @@ def _pack(
         venn_abers=venn_abers if use == "model" else VennAbers(),
         reference=Reference(base_rate=today.base_rate, mean_effects=()),
         base_rate=today.base_rate,
-        points_map=today.points_map if points.names else None,
-        points_known=bool(points.names),
+        points_map=today.points_map if points.lines else None,
+        points_known=bool(points.lines),
         points_center=center,
         max_idle_days=inputs.snapshots.max_idle_days,
         left_out=tuple(asdict(item) for item in today.left_out),

@@ -25,7 +25,9 @@ from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, deal_step
 from models.landmark import Buckets, LandmarkModel, LandmarkSettings, WinCurve, fit_landmark, learn_buckets
 from models.naive_bayes import OdooNaiveBayes
-from models.point_rules import PointRules, PointsMap, apply_rules, fit_points_map
+from models.point_replay import apply_rules
+from models.point_rules import PointRules
+from models.points_map import PointsMap, fit_points_map
 from models.stage_rates import ManualStageProbabilities, StageRates
 
 FOREVER_DAYS: Final = 36_500.0
@@ -198,7 +200,7 @@ def points_of_deals(
 ) -> FloatArray | None:
     """Return the points of each deal's best-rated contact at the as-of; None without rules or contacts.
 
-    Only contacts that were known and linked by then count, and a deal without one has 0 points.
+    Only contacts that were known and linked by then count, and the points of a deal without one are unknown (NaN).
     """
     links = tables["deal_contacts"].assign(linked_at=link_times(tables))
     links = links.loc[links["contact_id"].isin(tables["contacts"]["contact_id"])]
@@ -207,10 +209,10 @@ def points_of_deals(
     pairs = snapshots[["deal_id", "as_of"]].assign(row=np.arange(len(snapshots))).merge(links, on="deal_id")
     pairs = pairs.loc[pairs["linked_at"] < microseconds(pairs["as_of"])].reset_index(drop=True)
     points = apply_rules(rules=rules, tables=tables, snapshots=pairs, properties=properties)
-    if len(points.left_out) == len(points.names):
+    if len(points.left_out) == len(points.criteria):
         return None
     best = pd.Series(points.total).groupby(pairs["row"].to_numpy()).max()
-    return np.asarray(best.reindex(np.arange(len(snapshots)), fill_value=0.0), dtype=np.float64)
+    return np.asarray(best.reindex(np.arange(len(snapshots))), dtype=np.float64)
 
 
 def fit_deals(

@@ -124,10 +124,10 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: times in ISO 8601, undefined numbers as None, no verdict before there is one."""
-        plain: dict[str, Any] = _plain(self)
+        content: dict[str, Any] = plain(self)
         if self.verdict is None:
-            del plain["verdict"]
-        return plain
+            del content["verdict"]
+        return content
 
 
 def evaluate(
@@ -380,13 +380,14 @@ def _is_missing(value: object) -> bool:
     return value is None or value != value or value == ""
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return dataclasses, mappings and sequences as plain data for JSON: times in ISO 8601, undefined numbers None."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value.isoformat() if isinstance(value, datetime) else value

@@ -1,282 +1,235 @@
-"""Manual point rules: criteria on properties and behaviour, replayed at any as-of, and mapped to a probability."""
+"""The rule sheet: groups of criteria with points, limits, thresholds and grades, as a marketing team writes it."""
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Final, Literal
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from features.behaviour import behaviour_before, contact_activities
-from features.properties import LeftOut, PropertySettings, property_at, usable_properties
-from features.snapshots import idle_days
-from features.tables import CrmTables
-from features.visibility import Int64Array, codes, microseconds
-from models.boosting import FloatArray
-from models.calibration import sigmoid
+Subject = Literal["property", "company_property", "activity", "inactive_days", "deal"]
+Value = str | float | bool
 
-GRADE_LETTERS: Final = ("A", "B", "C")
-_PROPERTY_TESTS: Final = ("is", "in", "contains", "between", "known")
-_ALL_TIME_DAYS: Final = 36_500.0
+SUBJECTS: Final[tuple[Subject, ...]] = ("property", "company_property", "activity", "inactive_days", "deal")
+ANY_ACTIVITY: Final = "any"
+FIT: Final = "fit"
+ENGAGEMENT: Final = "engagement"
+_TESTS: Final = {"is_": "is", "in_": "in", "contains": "contains", "between": "between", "known": "known"}
+_OF_ACTIVITY: Final = (
+    "name_contains",
+    "within_days",
+    "per_event",
+    "cap",
+    "half_life_days",
+    "fade_percent_per_month",
+)
+_OF_DEAL: Final = ("stage", "amount")
+_STRICT: Final = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Criterion(BaseModel):
     """One line of a rule sheet: what must hold, and how many points it gives (or takes).
 
-    Exactly one subject: ``property`` with one test, or ``activity`` (at least ``at_least`` times, within
-    ``within_days`` if given), or ``inactive_days`` (nothing happened for that long, its creation included).
+    Exactly one subject, with the keys that belong to it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(**_STRICT, json_schema_extra={"oneOf": [{"required": [subject]} for subject in SUBJECTS]})
 
-    name: str
-    points: float
-    property: str | None = None
-    is_: str | float | bool | None = Field(default=None, alias="is")
-    in_: tuple[str | float | bool, ...] | None = Field(default=None, alias="in")
-    contains: str | None = None
-    between: tuple[float, float] | None = None
-    known: bool | None = None
-    activity: str | None = None
-    at_least: int = Field(default=1, ge=1)
-    within_days: float | None = Field(default=None, gt=0)
-    inactive_days: float | None = Field(default=None, gt=0)
+    name: str = Field(min_length=1, description="What people read; no two lines of a sheet share it.")
+    points: float = Field(description="Given where the line holds; below zero they are taken.")
+    property: str | None = Field(default=None, description="A property of the contact, with one test.")
+    company_property: str | None = Field(
+        default=None, description="A property of the contact's company, with one test."
+    )
+    is_: Value | None = Field(default=None, alias="is", description="Test: equal to this.")
+    in_: tuple[Value, ...] | None = Field(default=None, alias="in", min_length=1, description="Test: one of these.")
+    contains: str | None = Field(default=None, min_length=1, description="Test: this text is in it, in any case.")
+    between: tuple[float | None, float | None] | None = Field(
+        default=None, description="Test: a number from the first to the second, both included; null leaves a side open."
+    )
+    known: bool | None = Field(default=None, description="Test: true if it is filled, false if it is empty.")
+    activity: str | tuple[str, ...] | None = Field(
+        default=None, description=f"A kind of activity, or several, or '{ANY_ACTIVITY}'."
+    )
+    name_contains: str | None = Field(
+        default=None, min_length=1, description="Only activities whose name holds this text, in any case."
+    )
+    at_least: int = Field(default=1, ge=1, description="How many such activities or deals it takes.")
+    within_days: float | None = Field(default=None, gt=0, description="Only activities of the last days.")
+    per_event: bool = Field(default=False, description="Give the points for each activity, not once.")
+    cap: float | None = Field(default=None, gt=0, description="With per_event: never more than this, up or down.")
+    half_life_days: float | None = Field(
+        default=None, gt=0, description="The points of an activity halve every so many days."
+    )
+    fade_percent_per_month: float | None = Field(
+        default=None, gt=0, le=100, description="An activity loses this share of its points every 30 days."
+    )
+    inactive_days: float | None = Field(
+        default=None, gt=0, description="Nothing happened for longer than this, the contact's creation included."
+    )
+    deal: Literal["open", "won", "lost"] | None = Field(
+        default=None, description="A deal of the contact that is open, or was won or lost before."
+    )
+    stage: str | tuple[str, ...] | None = Field(
+        default=None, description="The open deal stands in this stage (id or label), or in one of these."
+    )
+    amount: tuple[float | None, float | None] | None = Field(
+        default=None, description="The open deal is worth this much, as in between."
+    )
+
+    def subject(self) -> Subject:
+        """Return the key that says what this line is about."""
+        return next(subject for subject in SUBJECTS if getattr(self, subject) is not None)
+
+    def fades(self) -> bool:
+        """Say whether an activity gives fewer points the longer ago it was."""
+        return self.half_life_days is not None or self.fade_percent_per_month is not None
 
     @model_validator(mode="after")
-    def _one_subject(self) -> Criterion:
-        subjects = [self.property, self.activity, self.inactive_days]
-        if sum(subject is not None for subject in subjects) != 1:
-            raise ValueError(f"criterion {self.name!r} must name exactly one of property, activity, inactive_days")
-        tests = [self.is_, self.in_, self.contains, self.between, self.known]
-        if sum(test is not None for test in tests) != (self.property is not None):
+    def _hangs_together(self) -> Criterion:
+        if sum(getattr(self, subject) is not None for subject in SUBJECTS) != 1:
+            raise ValueError(f"criterion {self.name!r} must name exactly one of {', '.join(SUBJECTS)}")
+        tests = [word for key, word in _TESTS.items() if getattr(self, key) is not None]
+        if len(tests) != (self.subject() in ("property", "company_property")):
             raise ValueError(
-                f"criterion {self.name!r} must have exactly one of {', '.join(_PROPERTY_TESTS)} beside property, "
-                "and none without it"
+                f"criterion {self.name!r} must have exactly one of {', '.join(_TESTS.values())} beside property or "
+                f"company_property, and none without it; it has {', '.join(tests) or 'none'}"
             )
-        if self.activity is None and (self.at_least != 1 or self.within_days is not None):
-            raise ValueError(f"criterion {self.name!r} may have at_least and within_days beside activity only")
-        if self.between is not None and self.between[0] > self.between[1]:
-            raise ValueError(f"criterion {self.name!r} must name the smaller number of between first: {self.between}")
+        self._refuse_strays()
+        if self.fades() and self.within_days is not None:
+            raise ValueError(f"criterion {self.name!r} may have within_days or points that fade, not both")
+        if self.half_life_days is not None and self.fade_percent_per_month is not None:
+            raise ValueError(f"criterion {self.name!r} may have half_life_days or fade_percent_per_month, not both")
+        if self.per_event and self.at_least != 1:
+            raise ValueError(f"criterion {self.name!r} may have per_event or at_least, not both")
+        for key in ("between", "amount"):
+            _refuse_reversed(self.name, key, getattr(self, key))
         return self
+
+    def _refuse_strays(self) -> None:
+        belongs: dict[Subject, tuple[str, ...]] = {
+            "activity": ("at_least", *_OF_ACTIVITY),
+            "deal": ("at_least", *_OF_DEAL),
+        }
+        allowed = set(belongs.get(self.subject(), ()))
+        for key in ("at_least", *_OF_ACTIVITY, *_OF_DEAL):
+            if key not in allowed and getattr(self, key) != type(self).model_fields[key].default:
+                owners = " or ".join(subject for subject, keys in belongs.items() if key in keys)
+                raise ValueError(f"criterion {self.name!r} may have {key} beside {owners} only")
+        if self.cap is not None and not self.per_event:
+            raise ValueError(f"criterion {self.name!r} may have cap beside per_event only: once is once")
+        if self.deal != "open" and (self.stage is not None or self.amount is not None):
+            raise ValueError(f"criterion {self.name!r} may have stage and amount beside 'deal: open' only")
 
 
 class RuleGroup(BaseModel):
-    """Criteria whose points are added and held between 0 - ``cap`` and ``cap``."""
+    """Criteria whose points are added and held between ``floor`` and ``cap``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _STRICT
 
-    cap: float = Field(default=100.0, gt=0)
-    criteria: tuple[Criterion, ...]
+    cap: float = Field(default=100.0, gt=0, description="The group never gives more.")
+    floor: float | None = Field(default=None, le=0, description="Nor less than this; empty means as far below zero.")
+    grade_from: tuple[float, float] | None = Field(
+        default=None, description="Points from which the best and the middle grade begin; thirds of cap by default."
+    )
+    criteria: tuple[Criterion, ...] = Field(description="The lines of the group.")
+
+    @property
+    def lowest(self) -> float:
+        """Return the fewest points that the group may come to."""
+        return -self.cap if self.floor is None else self.floor
+
+    @property
+    def grades_from(self) -> tuple[float, float]:
+        """Return from how many points on the best grade begins, and the middle one."""
+        return self.grade_from or (self.cap * 2 / 3, self.cap / 3)
+
+    @model_validator(mode="after")
+    def _best_grade_first(self) -> RuleGroup:
+        if self.grade_from is not None and self.grade_from[0] <= self.grade_from[1]:
+            raise ValueError(f"grade_from must name the points of the best grade first, found {list(self.grade_from)}")
+        return self
+
+
+class Thresholds(BaseModel):
+    """From how many points a contact is handed on."""
+
+    model_config = _STRICT
+
+    mql: float | None = Field(default=None, description="Marketing takes it up; it counts as high.")
+    sql: float | None = Field(default=None, description="Sales takes it up.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Thresholds:
+        if self.mql is not None and self.sql is not None and self.sql < self.mql:
+            raise ValueError(f"sql must not lie below mql, found mql {self.mql:g} and sql {self.sql:g}")
+        return self
+
+    def named(self) -> dict[str, float]:
+        """Return those that are set, by the name people use."""
+        return {name: value for name, value in (("MQL", self.mql), ("SQL", self.sql)) if value is not None}
 
 
 class PointRules(BaseModel):
-    """A company's rule sheet for contacts: who they are (fit) and what they do (engagement)."""
+    """A company's rule sheet for contacts.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Every key that is none of the fields below is a group of that name. ``fit`` (who they are) gives the letter of the
+    grade and ``engagement`` (what they do) its digit.
+    """
 
-    fit: RuleGroup = RuleGroup(criteria=())
-    engagement: RuleGroup = RuleGroup(criteria=())
-    high_from: float | None = Field(default=None, description="Points from which a contact counts as high (MQL).")
+    model_config = ConfigDict(**{**_STRICT, "extra": "allow"}, title="Leadline rule sheet")
+    __pydantic_extra__: dict[str, RuleGroup] = Field(init=False)
+
+    fit: RuleGroup = Field(default=RuleGroup(criteria=()), description="Who they are.")
+    engagement: RuleGroup = Field(default=RuleGroup(criteria=()), description="What they do.")
+    cap: float | None = Field(default=None, gt=0, description="The total is never more; empty means no limit.")
+    floor: float | None = Field(default=None, le=0, description="The total is never less; empty means no limit.")
+    thresholds: Thresholds = Field(default=Thresholds(), description="Points from which a contact is handed on.")
+    learned_until: datetime | None = Field(
+        default=None, description="Set in a suggested sheet: its points were learnt from outcomes until then."
+    )
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
-        """Return all criteria of both groups."""
-        return (*self.fit.criteria, *self.engagement.criteria)
+        """Return all criteria, group by group."""
+        return tuple(criterion for _, group in self.groups() for criterion in group.criteria)
+
+    def groups(self) -> tuple[tuple[str, RuleGroup], ...]:
+        """Return the groups with their names: fit, engagement, then the sheet's own."""
+        return ((FIT, self.fit), (ENGAGEMENT, self.engagement), *(self.__pydantic_extra__ or {}).items())
 
     def without(self, properties: Collection[str]) -> PointRules:
-        """Leave out the criteria on these properties."""
+        """Leave out the criteria on these properties of contacts."""
         kept = {
-            name: sheet.model_copy(
-                update={"criteria": tuple(one for one in sheet.criteria if one.property not in properties)}
+            name: group.model_copy(
+                update={"criteria": tuple(one for one in group.criteria if one.property not in properties)}
             )
-            for name, sheet in self.groups()
+            for name, group in self.groups()
         }
         return self.model_copy(update=kept)
 
-    def groups(self) -> tuple[tuple[str, RuleGroup], ...]:
-        """Return the two groups with their names."""
-        return (("fit", self.fit), ("engagement", self.engagement))
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> PointRules:
+        twice = [name for name, count in Counter(one.name for one in self.criteria).items() if count > 1]
+        if twice:
+            raise ValueError(f"no two criteria may have the same name, found {', '.join(map(repr, twice))} twice")
+        return self
 
 
-@dataclass(frozen=True)
-class Points:
-    """Points of each snapshot: in total, per group (after its cap) and per criterion (scaled so they add up)."""
-
-    total: FloatArray
-    fit: FloatArray
-    engagement: FloatArray
-    by_criterion: FloatArray
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-
-    def grades(self, rules: PointRules) -> NDArray[np.object_]:
-        """Return A1 to C3: the letter from the fit points, the digit from engagement, by thirds of the caps."""
-        letter = np.array(GRADE_LETTERS, dtype=object)[_third(self.fit, cap=rules.fit.cap)]
-        digit = _third(self.engagement, cap=rules.engagement.cap) + 1
-        return np.asarray(letter + digit.astype(str).astype(object))
+def nearest(word: str, known: Collection[str]) -> str:
+    """Return a hint at the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def apply_rules(
-    *, rules: PointRules, tables: CrmTables, snapshots: pd.DataFrame, properties: PropertySettings
-) -> Points:
-    """Replay the rules at each contact snapshot (``contact_id``, ``as_of``), from what was known then.
-
-    A criterion on a property that cannot be seen in the past, or on a kind of activity that never occurs, gives no
-    points and is named in ``left_out``. A missing value never meets a criterion.
-    """
-    contacts = tables["contacts"]
-    ids = pd.Index(contacts["contact_id"])
-    objects = codes(snapshots["contact_id"], index=ids)
-    as_of = microseconds(snapshots["as_of"])
-    usable, _ = usable_properties(tables=tables, object_type="contact", settings=properties)
-    vouched = properties.safe("contact")
-    left_out: list[LeftOut] = []
-    columns, names, groups, capped = [], [], [], {}
-    for group, sheet in rules.groups():
-        raw = []
-        for criterion in sheet.criteria:
-            met, reason = _met(
-                criterion, tables=tables, ids=ids, objects=objects, as_of=as_of, usable=usable, vouched=vouched
-            )
-            if reason:
-                left_out.append(LeftOut("point_rules", criterion.name, reason))
-            raw.append(met * criterion.points)
-            names.append(criterion.name)
-            groups.append(group)
-        total = np.sum(raw, axis=0) if raw else np.zeros(len(snapshots))
-        capped[group] = np.clip(total, -sheet.cap, sheet.cap)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = np.where(total == 0, 0.0, capped[group] / total)
-        columns += [np.where(total == 0, part, part * scale) for part in raw]
-    by_criterion = np.column_stack(columns) if columns else np.zeros((len(snapshots), 0))
-    return Points(
-        total=capped["fit"] + capped["engagement"],
-        fit=capped["fit"],
-        engagement=capped["engagement"],
-        by_criterion=by_criterion,
-        names=tuple(names),
-        groups=tuple(groups),
-        left_out=tuple(left_out),
-    )
-
-
-class PointsMap(BaseModel):
-    """Points -> probability: sigmoid(intercept + slope * points / 10), with a slope that is never negative."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    intercept: float
-    slope: float = Field(ge=0)
-
-    def predict(self, points: FloatArray) -> FloatArray:
-        """Return the probability that the past gives these points."""
-        return sigmoid(self.intercept + self.slope * points / 10.0)
-
-
-def fit_points_map(*, points: FloatArray, y_obs: FloatArray, weight: FloatArray) -> PointsMap:
-    """Fit the logistic map; points that point the wrong way get slope 0 and with it the base rate."""
-    base = float(np.clip(np.average(y_obs, weights=weight), 1e-6, 1 - 1e-6))
-    flat = PointsMap(intercept=float(np.log(base / (1 - base))), slope=0.0)
-    if np.ptp(points) == 0:
-        return flat
-    design = np.column_stack([np.ones_like(points), points / 10.0])
-    beta = np.array([flat.intercept, 0.0])
-    for _ in range(100):
-        fitted = sigmoid(design @ beta)
-        gradient = design.T @ (weight * (y_obs - fitted)) - np.array([0.0, 1e-3 * beta[1]])
-        curvature = (design * (weight * fitted * (1 - fitted))[:, None]).T @ design + np.diag([1e-9, 1e-3])
-        step = np.clip(np.linalg.solve(curvature, gradient), -1.0, 1.0)
-        beta = beta + step
-        if np.abs(step).max() < 1e-10:
-            break
-    return PointsMap(intercept=float(beta[0]), slope=float(beta[1])) if beta[1] > 0 else flat
-
-
-def _met(
-    criterion: Criterion,
-    *,
-    tables: CrmTables,
-    ids: pd.Index,
-    objects: Int64Array,
-    as_of: Int64Array,
-    usable: list[str],
-    vouched: tuple[str, ...],
-) -> tuple[FloatArray, str | None]:
-    nothing = np.zeros(len(objects))
-    if criterion.property is not None:
-        if criterion.property not in usable:
-            return nothing, (
-                f"property {criterion.property!r} has no history and is not vouched for, so the past cannot be replayed"
-            )
-        values = property_at(
-            tables=tables,
-            object_type="contact",
-            name=criterion.property,
-            ids=ids,
-            objects=objects,
-            as_of=as_of,
-            vouched=criterion.property in vouched,
-        ).value
-        return _property_met(criterion, pd.Series(values, dtype=object)), None
-    activities = tables["activities"]
-    if criterion.inactive_days is not None:
-        if not len(activities):
-            return nothing, "no activity in the tables"
-        idle = idle_days(contacts=tables["contacts"], activities=activities, objects=objects, as_of=as_of)
-        return (idle > criterion.inactive_days).astype(np.float64), None
-    activities = activities.loc[activities["type"] == criterion.activity]
-    if not len(activities):
-        return nothing, f"no activity of kind {criterion.activity!r} in the tables"
-    counted = behaviour_before(
-        activities=contact_activities(activities=activities, contact_ids=ids, kinds=(str(criterion.activity),)),
-        objects=objects,
-        as_of=as_of,
-        windows_days=(criterion.within_days or _ALL_TIME_DAYS,),
-        half_lives_days=(),
-    ).counts[:, 0, 0]
-    return (counted >= criterion.at_least).astype(np.float64), None
-
-
-def _property_met(criterion: Criterion, values: pd.Series) -> FloatArray:
-    filled = values.notna()
-    if criterion.known is not None:
-        return np.asarray(filled == criterion.known, dtype=np.float64)
-    if criterion.contains is not None:
-        met = _words(values).str.contains(criterion.contains, case=False, regex=False)
-    elif criterion.between is not None:
-        low, high = criterion.between
-        met = pd.to_numeric(values, errors="coerce").between(low, high)
-    else:
-        met = _same(values, criterion.in_ if criterion.in_ is not None else (criterion.is_,))
-    return np.asarray(met & filled, dtype=np.float64)
-
-
-def _same(values: pd.Series, wanted: tuple[Any, ...]) -> pd.Series:
-    """Compare as numbers where the wanted value is one, as words otherwise."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    words = _words(values)
-    met = pd.Series(False, index=values.index)
-    for value in wanted:
-        if isinstance(value, bool):
-            met |= words.str.lower() == str(value).lower()
-        elif isinstance(value, (int, float)):
-            met |= numbers == float(value)
-        else:
-            met |= words == str(value)
-    return met
-
-
-def _words(values: pd.Series) -> pd.Series:
-    """Return values as a person writes them: a whole number without its ``.0``."""
-    return values.map(
-        lambda value: f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
-    ).astype("str")
-
-
-def _third(points: FloatArray, *, cap: float) -> NDArray[np.int64]:
-    return np.select([points >= cap * 2 / 3, points >= cap / 3], [0, 1], 2).astype(np.int64)
+def _refuse_reversed(name: str, key: str, ends: tuple[float | None, float | None] | None) -> None:
+    if ends is None:
+        return
+    low, high = ends
+    if low is None and high is None:
+        raise ValueError(f"criterion {name!r} must name at least one number of {key}")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"criterion {name!r} must name the smaller number of {key} first: {list(ends)}")

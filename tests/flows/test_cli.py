@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from flows.cli import main
+from flows.settings import CONFIGS
 from serving.contract import contract_of, read_reasons
 from tests.flows.commands import (
     END,
@@ -306,6 +307,8 @@ def json_commands(group: click.Group, prefix: str = "") -> list[str]:
 def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path, tiny: Installed) -> None:
     own = tiny.copied_to(tmp_path)
     home, source = ["--home", str(own.home)], ["--config", str(own.config)]
+    sheet, spreadsheet = ["--rules", str(CONFIGS / "point_rules.yaml")], tmp_path / "sheet.csv"
+    spreadsheet.write_text("did demo_request,30\n", encoding="utf-8")
     typed: dict[str, list[str]] = {
         "demo": ["demo", "--contacts", "200", "--home", str(tmp_path / "demo")],
         "run": ["run", *source, *home],
@@ -318,6 +321,11 @@ def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path
         "models show": ["models", "show", "deals", *home],
         "status": ["status", *home],
         "doctor": ["doctor", *home],
+        "rules import": ["rules", "import", str(spreadsheet), "--out", str(tmp_path / "rules.yaml")],
+        "rules log": ["rules", "log", "c000001", *source, *sheet],
+        "rules test": ["rules", "test", *source, *sheet],
+        "rules learn": ["rules", "learn", *source, *sheet],
+        "rules goal": ["rules", "goal", "--wins", "5", *source, *sheet],
     }
 
     said: dict[str, Any] = {name: leadline(*words, "--json") for name, words in typed.items()}

@@ -18,6 +18,7 @@ from flows.extracting import extract
 from flows.pipeline import ModelFromTheFutureError, NothingPublishableError, training_due
 from flows.run import RunResult, run
 from flows.wiring import Workplace
+from models.point_rules import Thresholds
 from tests.flows.commands import (
     END,
     FOLDER,
@@ -92,7 +93,7 @@ def test_training_is_due_once_what_decides_the_model_was_changed(
 
 
 def test_training_is_due_once_the_rule_sheet_was_changed(installed: Installed) -> None:
-    rules = installed.workplace.rules.model_copy(update={"high_from": 51.0})
+    rules = installed.workplace.rules.model_copy(update={"thresholds": Thresholds(mql=51.0)})
 
     assert training_due(replace(installed.workplace, rules=rules), question="contacts", as_of=END)
 

@@ -15,6 +15,7 @@ from flows.settings import (
     FolderSettings,
     Settings,
     SyntheticSourceSettings,
+    load_rule_file,
     load_rules,
     load_settings,
     resolve,
@@ -77,13 +78,13 @@ def test_shipped_configurations_load_with_their_rules(name: str) -> None:
     settings = load_settings(file)
     rules = load_rules(settings, config=file)
 
-    assert bool(rules.criteria) == (name == "demo")
+    assert bool(rules.criteria) == (name in ("demo", "bank_marketing"))
 
 
 def test_every_shipped_configuration_is_among_the_tested() -> None:
     shipped = {file.stem for file in CONFIGS.iterdir()}
 
-    assert shipped == {"base", "demo", "bpic2012", "bank_marketing", "point_rules"}
+    assert shipped == {"base", "demo", "bpic2012", "bank_marketing", "bank_marketing_rules", "point_rules"}
 
 
 def test_an_empty_file_means_all_defaults(tmp_path: Path) -> None:
@@ -153,7 +154,59 @@ def test_an_unknown_key_in_the_rule_sheet_is_named_with_its_place(tmp_path: Path
 def test_a_criterion_without_a_subject_is_refused_by_its_name(tmp_path: Path) -> None:
     message = rules_refusal(tmp_path, "fit: {criteria: [{name: Nothing asked, points: 3}]}\n")
 
-    assert "'Nothing asked' must name exactly one of property, activity, inactive_days" in message
+    assert "'Nothing asked' must name exactly one of property, company_property, activity" in message
+
+
+SHEET = """\
+fit:
+  cap: 50
+  criteria:
+    - {name: Toys, property: industry, is: toys, points: 5}
+    - name: Called
+      activity: call
+      within_days: 30
+      points: {points}
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("points", "more", "told"),
+    [
+        ("many", "", "line 8: 'fit.criteria.1.points': Input should be a valid number"),
+        (".nan", "", "line 8: 'fit.criteria.1.points': Input should be a finite number"),
+        ("3\n      half_life_days: 30", "", "line 5: 'fit.criteria.1': Value error, criterion 'Called' may have"),
+        ("3\n      per_events: true", "", "line 9: unknown key 'fit.criteria.1.per_events'; did you mean 'per_event'?"),
+        ("3", "  color: red", "line 9: unknown key 'fit.color'"),
+        ("3", "thresholds_: {mql: 50}", "line 9: unknown key 'thresholds_'; did you mean 'thresholds'?"),
+        ("3", "high_from: 50", "line 9: unknown key 'high_from'"),
+        ("3", "thresholds: {mql: 50, sql: 20}", "line 9: 'thresholds': Value error, sql must not lie below mql"),
+        (
+            "3",
+            "own: {criteria: [{name: A, deal: opened, points: 3}]}",
+            "line 9: 'own.criteria.0.deal': Input should be",
+        ),
+        ("3", "own: {criteria: [{name: A, property: b, is: [1], points: 3}]}", "line 9: 'own.criteria.0.is': Input"),
+        ("3", "own: {criteria: [{name: Toys, property: b, is: 1, points: 3}]}", "no two criteria may have the same"),
+    ],
+)
+def test_what_is_wrong_with_a_rule_sheet_is_told_with_line_and_key(
+    tmp_path: Path, points: str, more: str, told: str
+) -> None:
+    message = rules_refusal(tmp_path, SHEET.replace("{points}", points).replace("{more}", more))
+
+    assert told in message
+    assert message.count("line ") == 1
+
+
+def test_groups_may_have_any_name(tmp_path: Path) -> None:
+    sheet = tmp_path / "rules.yaml"
+    sheet.write_text("accounts we want: {criteria: [{name: A, company_property: size, is: big, points: 3}]}\n")
+
+    rules = load_rule_file(sheet)
+
+    assert [name for name, _ in rules.groups()] == ["fit", "engagement", "accounts we want"]
+    assert [criterion.name for criterion in rules.criteria] == ["A"]
 
 
 @pytest.mark.parametrize(

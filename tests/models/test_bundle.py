@@ -18,7 +18,8 @@ from models.calibration import Calibrator
 from models.explanation import Reference
 from models.intervals import VennAbers
 from models.ladder import LadderSettings, Step
-from models.point_rules import PointRules, PointsMap
+from models.point_rules import PointRules
+from models.points_map import PointsMap
 from tests.models.boosters import CONTRACT, make_features, make_landmark_booster
 
 DATA_FILES = ("booster.txt", "bundle.json", "contract.json", "environment.json", "evaluation.json", "probe.json")
@@ -35,7 +36,8 @@ RULES = PointRules.model_validate(
     {
         "fit": {"criteria": [{"name": "toys", "property": "industry", "in": ["toys", 3, True], "points": 5}]},
         "engagement": {"criteria": [{"name": "silent", "inactive_days": 60, "points": -5}]},
-        "high_from": 50,
+        "thresholds": {"mql": 50},
+        "account": {"criteria": [{"name": "open", "deal": "open", "points": 5}]},
     }
 )
 

@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.matrix import Matrix
 from features.tables import CrmTables
 from models.bundle import Bundle
-from models.calibration import Calibrator
-from models.contact_scoring import CUSTOMER, RANK_ONLY
+from models.calibration import Calibrator, sigmoid
+from models.contact_scoring import CUSTOMER, RANK_ONLY, contact_effects
 from models.contact_training import train_contacts
+from models.point_replay import apply_rules
+from models.point_rules import PointRules
+from models.points_map import PointsMap
 from models.training import Trained
+from tests.features.builders import make_tables
 from tests.models.market import END, make_market, make_settings
 from tests.models.scoring import assert_publishable, score
 
@@ -167,8 +172,32 @@ def test_rules_are_explained_by_their_criteria(small: tuple[Bundle, CrmTables]) 
 def test_the_mean_of_rule_effects_over_their_reference_population_is_zero(small: tuple[Bundle, CrmTables]) -> None:
     reference = small[0].data.reference
 
-    assert len(reference.mean_effects) == 3
+    # The three criteria, and the part of those whose points are unknown.
+    assert len(reference.mean_effects) == 4
     assert 0 < reference.base_rate < 1
+
+
+def test_unknown_points_have_a_likelihood_and_an_effect_of_their_own(small: tuple[Bundle, CrmTables]) -> None:
+    tables = make_tables(contacts=[{"contact_id": "anna", "industry": "toys"}, {"contact_id": "ben", "industry": None}])
+    toys = PointRules.model_validate(
+        {"fit": {"criteria": [{"name": "Toys", "property": "industry", "is": "toys", "points": 10}]}}
+    )
+    bundle = changed(
+        small[0], rules=toys, points_map=PointsMap(intercept=-2.0, slope=0.5, unknown=-3.0), points_center=(4.0,)
+    )
+    snapshots = pd.DataFrame({"contact_id": ["anna", "ben"], "as_of": END.as_unit("us")}).astype({"contact_id": "str"})
+    points = apply_rules(rules=toys, tables=tables, snapshots=snapshots, properties=bundle.data.properties)
+
+    probability, effects, described = contact_effects(
+        bundle=bundle, matrix=Matrix(snapshots=snapshots, features=pd.DataFrame(index=[0, 1])), points=points
+    )
+
+    assert probability == pytest.approx(sigmoid(np.array([-1.5, -3.0])))
+    # What is unknown counts against the average of 4 points, and for what the unknown meant in the past.
+    assert effects[1, 1] < 0 == effects[0, 1]
+    base = sigmoid(np.array([-2.0 + 0.5 * 0.4]))[0]
+    assert base + effects.sum(axis=1) == pytest.approx(probability, abs=1e-12)
+    assert described.values.to_numpy().tolist() == [[10, 1], [0, 0]]
 
 
 def test_where_one_rate_holds_for_all_the_points_rank(small: tuple[Bundle, CrmTables]) -> None:

@@ -196,14 +196,17 @@ def points_at(tables: CrmTables, *as_ofs: str) -> list[float]:
 def test_a_deal_has_the_points_of_its_contact_at_the_as_of() -> None:
     tables = linked(contact_created="2025-01-01T00:00:00Z")
 
-    # Toys 10; from the tenth on the demo 30; sixty days without anything -15, and the demo is too long ago.
-    assert points_at(tables, "2025-03-09", "2025-03-11", "2025-06-01") == [-5.0, 40.0, -5.0]
+    # Toys 10; from the tenth on, when the first of all activities is recorded, the demo 30; sixty days without
+    # anything -15, and the demo is too long ago.
+    assert points_at(tables, "2025-03-09", "2025-03-11", "2025-06-01") == [10.0, 40.0, -5.0]
 
 
-def test_a_contact_that_was_not_known_yet_gives_a_deal_no_points() -> None:
+def test_the_points_of_a_deal_whose_contact_was_not_known_yet_are_unknown() -> None:
     tables = linked(contact_created="2025-03-20T00:00:00Z")
 
-    assert points_at(tables, "2025-03-15", "2025-03-20", "2025-03-21") == [0.0, 0.0, 40.0]
+    found = points_at(tables, "2025-03-15", "2025-03-20", "2025-03-21")
+
+    assert found == pytest.approx([np.nan, np.nan, 40.0], nan_ok=True)
 
 
 def test_the_best_rated_contact_speaks_for_the_deal() -> None:
@@ -222,7 +225,7 @@ def test_the_best_rated_contact_speaks_for_the_deal() -> None:
     )
 
     assert points is not None
-    assert points.tolist() == [10.0, 0.0]
+    assert points.tolist() == pytest.approx([10.0, np.nan], nan_ok=True)
 
 
 def test_without_rules_contacts_or_usable_criteria_deals_have_no_points() -> None:

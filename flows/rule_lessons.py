@@ -1,0 +1,123 @@
+"""What the past teaches about a rule sheet, and the points goal, as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flows.console import show_table
+from flows.rule_tables import number, percent, say, signed
+
+if TYPE_CHECKING:
+    from models.rule_goal import PointsGoal
+    from models.rule_learning import LearnedPoint
+    from models.rule_suggestion import LaterTest, Lesson
+
+_SCORERS: Final = {"manual": "your points", "learned": "learnt points", "model": "the model"}
+
+
+def show_lesson(lesson: Lesson) -> None:
+    """Print learned points beside the manual ones, then what both did on later outcomes, then the advice."""
+    learned = lesson.learned
+    show_table(
+        title=(
+            f"Points: yours, and what the past supports ({learned.double:g} points double the odds; learnt without "
+            f"open deals from {learned.winners:,} winners)"
+        ),
+        columns=["criterion", "yours", "learnt", "95 %\nrange", "on your\nscale", "held\nfor", "remark"],
+        rows=[
+            [
+                one.name,
+                f"{one.manual:g}",
+                "" if one.why_not else f"{one.learned.value:.0f}",
+                "" if one.why_not else f"{one.learned.low:.0f}…{one.learned.high:.0f}",
+                "" if one.why_not else f"{one.learned.value * learned.scale:.0f}",
+                f"{one.held:,}",
+                remark(one, scale=learned.scale),
+            ]
+            for one in learned.points
+        ],
+    )
+    if lesson.test is None:
+        say(f"Not tested on later outcomes: {lesson.not_tested}.")
+    else:
+        _show_test(lesson.test)
+    say(lesson.reason)
+
+
+def lesson_comments(lesson: Lesson) -> tuple[list[str], list[str]]:
+    """Return what a suggested sheet says of itself: above it, and below it what was left out."""
+    head = [
+        f"Suggested by leadline from outcomes until {lesson.as_of:%Y-%m-%d}: {lesson.learned.double:g} points double "
+        "the odds of winning.",
+        lesson.reason,
+    ]
+    foot = [f"{name}: {reason}" for name, reason in lesson.left_out]
+    return head, ["Left out:", *foot] if foot else []
+
+
+def remark(point: LearnedPoint, *, scale: float) -> str:
+    """Say what is worth knowing of one criterion."""
+    told = [point.why_not] if point.why_not else []
+    if mispriced := point.mispriced(scale):
+        told.append("too many" if mispriced > 0 else "too few")
+    if point.same_as:
+        told.append(f"nearly the same as {', '.join(point.same_as)}")
+    return "; ".join(told)
+
+
+def show_goal(goal: PointsGoal) -> None:
+    """Print the points goal by source, with its arithmetic."""
+    show_table(
+        title=(
+            f"Points a month for {goal.wins_wanted:g} wins a month (from what happened {goal.since:%Y-%m-%d} to "
+            f"{goal.until:%Y-%m-%d})"
+        ),
+        columns=["source", "goal", "points\nnow", "wins\nnow", "points for a win (95 %)", "contacts", "wins"],
+        rows=[
+            [
+                one.source,
+                f"{one.goal_a_month:,.0f}",
+                f"{one.points_a_month:,.0f}",
+                f"{one.wins_a_month:.1f}",
+                number(one.points_per_win, ",.0f").replace("\n", " "),
+                f"{one.contacts:,}",
+                f"{one.wins:,}",
+            ]
+            for one in (*goal.sources, goal.everybody)
+        ],
+    )
+    say(*([goal.note] if goal.note else []), *goal.arithmetic())
+
+
+def _show_test(test: LaterTest) -> None:
+    rows = [
+        [
+            _SCORERS[name],
+            number(one["lift"], ".1f"),
+            percent(one["capture"]).replace(" ", "\n"),
+            number(one["auc"], ".2f"),
+            number(one["auc_no_open_deal"], ".2f"),
+        ]
+        for name, one in test.order.metrics.items()
+    ]
+    leads = [(f"{_SCORERS[name]} - yours", lead) for name, lead in test.order.differences.items()]
+    if test.model_lead is not None:
+        leads += [("the model - learnt", lead) for lead in test.model_lead.differences.values()]
+    rows += [
+        [
+            name,
+            signed(lead["lift"], ".1f"),
+            signed(lead["capture"], ".1f", times=100),
+            signed(lead["auc"], ".2f"),
+            signed(lead["auc_no_open_deal"], ".2f"),
+        ]
+        for name, lead in leads
+    ]
+    show_table(
+        title=(
+            f"On later outcomes, {test.since:%Y-%m-%d} to {test.until:%Y-%m-%d}, {test.winners:,} winners; learnt only "
+            f"from what was known before; the best {test.share:.0%} of the list are called"
+        ),
+        columns=["", "times\nchance", "buyers in\nyour calls", "AUC", "AUC, no\nopen deal"],
+        rows=rows,
+    )
