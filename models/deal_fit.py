@@ -75,12 +75,16 @@ class DealRows:
 
     def keep(self, mask: NDArray[np.bool_]) -> DealRows:
         """Return the chosen rows."""
+        return self.take(np.flatnonzero(mask))
+
+    def take(self, places: NDArray[np.int64]) -> DealRows:
+        """Return the rows at these places, as often as they are named."""
         return DealRows(
-            snapshots=self.snapshots.loc[mask].reset_index(drop=True),
-            pipeline=self.pipeline[mask],
-            stage=self.stage[mask],
-            outcome=self.outcome[mask],
-            days_to_outcome=self.days_to_outcome[mask],
+            snapshots=self.snapshots.iloc[places].reset_index(drop=True),
+            pipeline=self.pipeline[places],
+            stage=self.stage[places],
+            outcome=self.outcome[places],
+            days_to_outcome=self.days_to_outcome[places],
         )
 
     def deals_with(self, outcome: int) -> int:
@@ -231,17 +235,8 @@ def fit_deals(
     step = deal_step(won=rows.deals_with(WON), lost=rows.deals_with(LOST), settings=inputs.ladder)
     model = None
     if step.is_model:
-        as_of = microseconds(rows.snapshots["as_of"])
-        model = fit_landmark(
-            features=matrix.features,
-            categories=[feature.name for feature in contract.features if feature.is_category],
-            pipelines=rows.pipeline,
-            outcome=rows.outcome,
-            days_to_outcome=rows.days_to_outcome,
-            days_known=(cutoff - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1) - as_of / MICROSECONDS_PER_DAY,
-            weight=rows.weight,
-            buckets=buckets,
-            settings=inputs.landmark,
+        model = fit_deal_model(
+            features=matrix.features, rows=rows, contract=contract, cutoff=cutoff, buckets=buckets, inputs=inputs
         )
     points = points_of_deals(
         tables=known, snapshots=ripe_rows.snapshots, rules=inputs.rules, properties=inputs.properties
@@ -265,6 +260,30 @@ def fit_deals(
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=rows.deal_id, weight=rows.weight
         ),
+    )
+
+
+def fit_deal_model(
+    *,
+    features: pd.DataFrame,
+    rows: DealRows,
+    contract: FeatureContract,
+    cutoff: pd.Timestamp,
+    buckets: Buckets,
+    inputs: DealInputs,
+) -> LandmarkModel:
+    """Fit the landmark model on rows with all that was known of their outcome just before ``cutoff``."""
+    as_of = microseconds(rows.snapshots["as_of"])
+    return fit_landmark(
+        features=features,
+        categories=[feature.name for feature in contract.features if feature.is_category],
+        pipelines=rows.pipeline,
+        outcome=rows.outcome,
+        days_to_outcome=rows.days_to_outcome,
+        days_known=(cutoff - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1) - as_of / MICROSECONDS_PER_DAY,
+        weight=rows.weight,
+        buckets=buckets,
+        settings=inputs.landmark,
     )
 
 

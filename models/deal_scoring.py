@@ -113,7 +113,7 @@ def score_deals(
             win_probability=scored.probability,
             win_low=low,
             win_high=high,
-            win_within_horizon=_scaled(curve.won_within(data.horizon_days), curve, scored.probability),
+            win_within_horizon=win_within(curve=curve, probability=scored.probability, days=data.horizon_days),
             expected_close_at=_close_at(as_of, curve.win_quantile_days(CURVE_MIDDLE)),
             expected_close_low=_close_at(as_of, curve.win_quantile_days(CURVE_LOW)),
             expected_close_high=_close_at(as_of, curve.win_quantile_days(CURVE_HIGH)),
@@ -135,39 +135,46 @@ def score_deals(
     return pd.concat([frame, rest], ignore_index=True).assign(object_type="deal")
 
 
-def deal_effects(*, bundle: Bundle, matrix: Matrix, rows: DealRows, points: FloatArray | None) -> ScoredDeals:
-    """Score open deals with the bundle's model, or with the fallback that its test preferred."""
+def deal_curve(
+    *, bundle: Bundle, matrix: Matrix, rows: DealRows, points: FloatArray | None
+) -> tuple[FloatArray, WinCurve]:
+    """Return the probability to publish and its curve: of the model, or of the fallback that its test preferred."""
     data = bundle.data
-    features = data.contract.features
     if data.use == "model":
-        model = bundle.landmark()
-        curve = model.curve(features=matrix.features, pipelines=rows.pipeline)
-        _, effects = landmark_effects(
-            model=model,
-            calibrator=data.calibrator,
-            features=matrix.features,
-            background=bundle.background(),
-            contract=features,
-        )
-        return ScoredDeals(probability=data.calibrator.apply(curve.won[:, -1]), effects=effects, curve=curve)
+        curve = bundle.landmark().curve(features=matrix.features, pipelines=rows.pipeline)
+        return data.calibrator.apply(curve.won[:, -1]), curve
     if data.use == "stage_rate":
         rate = StageRates.from_dict(data.stage_rates).predict(pipeline=rows.pipeline, stage=rows.stage)
     elif data.use == "rules" and data.points_map is not None and points is not None:
         rate = data.points_map.predict(points)
     else:
         rate = np.full(len(rows.outcome), data.base_rate)
-    return _flat(bundle, rate=rate, rows=rows)
+    return rate, flat_curve(rate, edges=bundle.buckets().of(rows.pipeline))
 
 
-def _flat(bundle: Bundle, *, rate: FloatArray, rows: DealRows) -> ScoredDeals:
+def deal_effects(*, bundle: Bundle, matrix: Matrix, rows: DealRows, points: FloatArray | None) -> ScoredDeals:
+    """Score open deals with the bundle's model, or with the fallback that its test preferred."""
+    probability, curve = deal_curve(bundle=bundle, matrix=matrix, rows=rows, points=points)
+    if bundle.data.use != "model":
+        return ScoredDeals(probability=probability, effects=_flat_effects(bundle, rate=probability), curve=curve)
+    _, effects = landmark_effects(
+        model=bundle.landmark(),
+        calibrator=bundle.data.calibrator,
+        features=matrix.features,
+        background=bundle.background(),
+        contract=bundle.data.contract.features,
+    )
+    return ScoredDeals(probability=probability, effects=effects, curve=curve)
+
+
+def _flat_effects(bundle: Bundle, *, rate: FloatArray) -> FloatArray:
     """Explain a rate by the one feature it rests on: the stage (or, for points, who is involved)."""
     family = "people" if bundle.data.use == "rules" else "stage"
     names = [feature.name for feature in bundle.data.contract.features]
     lead = names.index("contacts_count" if family == "people" and "contacts_count" in names else "stage")
     effects = np.zeros((len(rate), len(names)))
     effects[:, lead] = rate - bundle.data.base_rate
-    curve = flat_curve(rate, edges=bundle.buckets().of(rows.pipeline))
-    return ScoredDeals(probability=rate, effects=effects, curve=curve)
+    return effects
 
 
 def _amount(tables: CrmTables, timelines: Timelines, deals: np.ndarray, *, as_of: int) -> FloatArray:
@@ -186,11 +193,11 @@ def _amount(tables: CrmTables, timelines: Timelines, deals: np.ndarray, *, as_of
     return pd.to_numeric(pd.Series(value, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
 
 
-def _scaled(won: FloatArray, curve: WinCurve, probability: FloatArray) -> FloatArray:
-    """Bring a point of the curve along when its end was calibrated."""
+def win_within(*, curve: WinCurve, probability: FloatArray, days: FloatArray | float) -> FloatArray:
+    """Return P(won within ``days``) where ``probability`` is what the curve's end was calibrated to."""
     end = curve.won[:, -1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(end > 0, won * probability / end, 0.0)
+        return np.where(end > 0, curve.won_within(days) * probability / end, 0.0)
 
 
 def _close_at(as_of: pd.Timestamp, days: FloatArray) -> pd.Series:

@@ -99,7 +99,7 @@ def landmark_effects(
     )
     totals = shapley_from_values(values)
     base = float(values[0, 0]) if len(values) else np.nan
-    return base, _share_out(totals, shares=_win_contributions(model, rows), family=family)
+    return base, _share_out(totals, shares=win_contributions(model, rows), family=family)
 
 
 def reference_of(*, probability: FloatArray, effects: FloatArray, weight: FloatArray) -> Reference:
@@ -177,7 +177,7 @@ def _plain(value: float, feature: Feature) -> float | str | None:
     return feature.levels[int(value)] if feature.is_category else round(float(value), 6)
 
 
-def _win_contributions(model: LandmarkModel, rows: FloatArray) -> FloatArray:
+def win_contributions(model: LandmarkModel, rows: FloatArray) -> FloatArray:
     """Return, per feature, TreeSHAP for winning less TreeSHAP for losing, averaged over the buckets."""
     if not len(rows):
         return np.zeros(rows.shape)

@@ -68,11 +68,12 @@ class WinCurve:
     lost: FloatArray
     edges: FloatArray
 
-    def won_within(self, days: float) -> FloatArray:
+    def won_within(self, days: FloatArray | float) -> FloatArray:
         """Return P(won within ``days``), linear inside a bucket, and never beyond the last one."""
         ends = np.hstack([np.zeros((len(self.edges), 1)), self.edges])
         values = np.hstack([np.zeros((len(self.won), 1)), self.won])
-        return np.array([np.interp(days, end, value) for end, value in zip(ends, values, strict=True)])
+        wanted = np.broadcast_to(np.asarray(days, dtype=np.float64), len(ends))
+        return np.array([np.interp(w, end, value) for w, end, value in zip(wanted, ends, values, strict=True)])
 
     def win_quantile_days(self, share: float) -> FloatArray:
         """Return the day by which this share of the probability of winning has come in."""

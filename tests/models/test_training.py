@@ -27,7 +27,6 @@ from models.training import (
     evaluation_document,
     first_fact,
     in_id_order,
-    labels_for,
     protocol_of,
     sample_rows,
 )
@@ -335,13 +334,7 @@ def test_without_a_test_the_document_says_only_what_is_known() -> None:
         "test_from": None, "test_to": None, "purge_days": 90.0, "note": cutoffs.note(),
     }  # fmt: skip
     assert document["base_rate"] is None
-    assert document["verdict"] == {"use": "rules", "reasons": ["not proven"]}
-
-
-def test_every_scorer_has_words() -> None:
-    assert labels_for({"model": 1, "stage_manual": 2}) == {
-        "model": "the model", "stage_manual": "the manual stage probability",
-    }  # fmt: skip
+    assert document["verdict"] == {"use": "rules", "reasons": ["not proven"], "promote": True, "answer": ""}
 
 
 @pytest.mark.parametrize(
