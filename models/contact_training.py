@@ -33,8 +33,9 @@ from models.explanation import Effects, Reference, reference_of
 from models.gate import SCORER_OF, calibration_failures
 from models.intervals import VennAbers, fit_venn_abers
 from models.promotion import Evidence, judge
+from models.refit import contact_refitter
 from models.shift import Shift, population_shift
-from models.stability import Stability, contact_stability
+from models.stability import Stability, stability
 from models.training import (
     NothingToLearnError,
     Trained,
@@ -66,7 +67,7 @@ def contact_inputs(settings: TrainingSettings) -> ContactInputs:
 
 
 @dataclass(frozen=True)
-class _Start:
+class ContactStart:
     """What a training begins with: what was known, since when, and what the audit found in it."""
 
     known: CrmTables
@@ -77,10 +78,11 @@ class _Start:
 
 def audit_of_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Audit:
     """Audit what a training as of ``as_of`` would learn from."""
-    return _start(tables=tables, as_of=as_of, settings=settings).audit
+    return start_contacts(tables=tables, as_of=as_of, settings=settings).audit
 
 
-def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> _Start:
+def start_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> ContactStart:
+    """Gather what a training begins with; raises ``NothingToLearnError`` without any contacts to learn from."""
     known = in_id_order(as_known_at(tables, as_of=as_of))
     if not len(known["contacts"]):
         raise NothingToLearnError(
@@ -98,7 +100,7 @@ def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings
         replicates=settings.bootstrap_replicates,
         seed=settings.seed,
     )
-    return _Start(known=known, first=first, inputs=inputs, audit=audit)
+    return ContactStart(known=known, first=first, inputs=inputs, audit=audit)
 
 
 def train_contacts(
@@ -110,7 +112,7 @@ def train_contacts(
     run again as of today. A ``champion`` is the version that is live, which it may or may not replace. Raises
     ``NothingToLearnError`` if there are no contacts or no wins at all.
     """
-    start = _start(tables=tables, as_of=as_of, settings=settings)
+    start = start_contacts(tables=tables, as_of=as_of, settings=settings)
     known, first, inputs = start.known, start.first, start.inputs.refusing(start.audit)
     cutoffs = plan_cutoffs(first=first, now=as_of, horizon_days=settings.horizon_days, settings=settings.split)
     today = fit_contacts(tables=known, cutoff=as_of, first=first, inputs=inputs)
@@ -218,13 +220,13 @@ def _shift(
 def _stability(
     today: ContactFit, known: CrmTables, sample: Matrix, *, inputs: ContactInputs, settings: TrainingSettings
 ) -> Stability | None:
-    if not settings.gate.stability_refits:
+    refitter = contact_refitter(tables=known, fit=today, inputs=inputs) if settings.gate.stability_refits else None
+    if refitter is None or not len(sample.features):
         return None
-    return contact_stability(
-        tables=known,
-        fit=today,
-        inputs=inputs,
+    return stability(
+        refitter=refitter,
         sample=sample.features,
+        pipelines=None,
         refits=settings.gate.stability_refits,
         seed=settings.seed,
     )

@@ -39,8 +39,9 @@ from models.gate import SCORER_OF, calibration_failures
 from models.intervals import VennAbers, fit_venn_abers
 from models.landmark import Buckets
 from models.promotion import Evidence, judge
+from models.refit import deal_refitter
 from models.shift import Shift, population_shift
-from models.stability import Stability, deal_stability
+from models.stability import Stability, stability
 from models.training import (
     NothingToLearnError,
     Trained,
@@ -73,7 +74,7 @@ def deal_inputs(settings: TrainingSettings) -> DealInputs:
 
 
 @dataclass(frozen=True)
-class _Start:
+class DealStart:
     """What a training begins with: what was known, since when, how far it reaches, and what the audit found in it."""
 
     known: CrmTables
@@ -85,10 +86,11 @@ class _Start:
 
 def audit_of_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Audit:
     """Audit what a training as of ``as_of`` would learn from."""
-    return _start(tables=tables, as_of=as_of, settings=settings).audit
+    return start_deals(tables=tables, as_of=as_of, settings=settings).audit
 
 
-def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> _Start:
+def start_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> DealStart:
+    """Gather what a training begins with; raises ``NothingToLearnError`` without any deals to learn from."""
     known = in_id_order(as_known_at(tables, as_of=as_of))
     inputs = deal_inputs(settings)
     first = first_fact(known, question="deals") if len(known["deals"]) else as_of
@@ -108,7 +110,7 @@ def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings
         replicates=settings.bootstrap_replicates,
         seed=settings.seed,
     )
-    return _Start(known=known, first=first, buckets=buckets, inputs=inputs, audit=audit)
+    return DealStart(known=known, first=first, buckets=buckets, inputs=inputs, audit=audit)
 
 
 def train_deals(
@@ -121,9 +123,9 @@ def train_deals(
     again as of today. A ``champion`` is the version that is live, which it may or may not replace. Raises
     ``NothingToLearnError`` if no deal has closed.
     """
-    start = _start(tables=tables, as_of=as_of, settings=settings)
+    start = start_deals(tables=tables, as_of=as_of, settings=settings)
     known, first, buckets, inputs = start.known, start.first, start.buckets, start.inputs.refusing(start.audit)
-    horizon = max([*(edges[-1] for edges in buckets.edges.values()), buckets.shared[-1]])
+    horizon = buckets.longest_days
     cutoffs = plan_cutoffs(first=first, now=as_of, horizon_days=horizon, settings=settings.split)
     today = fit_deals(tables=known, cutoff=as_of, first=first, buckets=buckets, inputs=inputs)
 
@@ -239,16 +241,15 @@ def _stability(
     inputs: DealInputs,
     settings: TrainingSettings,
 ) -> Stability | None:
-    if not settings.gate.stability_refits:
+    refitter = None
+    if settings.gate.stability_refits:
+        refitter = deal_refitter(tables=known, first=first, fit=today, inputs=inputs)
+    if refitter is None or not len(sample.features):
         return None
-    rows = rows_of(snapshots=sample.snapshots, timelines=build_timelines(known))
-    return deal_stability(
-        tables=known,
-        first=first,
-        fit=today,
-        inputs=inputs,
+    return stability(
+        refitter=refitter,
         sample=sample.features,
-        pipelines=rows.pipeline,
+        pipelines=rows_of(snapshots=sample.snapshots, timelines=build_timelines(known)).pipeline,
         refits=settings.gate.stability_refits,
         seed=settings.seed,
     )

@@ -121,7 +121,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: times in ISO 8601, undefined numbers as None, no verdict before there is one."""
-        plain: dict[str, Any] = _plain(self)
+        plain: dict[str, Any] = as_plain(self)
         if self.verdict is None:
             del plain["verdict"]
         return plain
@@ -348,13 +348,14 @@ def _estimate(value: FloatArray, draws: FloatArray) -> Estimate:
     return Estimate(value=float(value[0]), low=ends.low, high=ends.high)
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
+    """Return data for JSON: dataclasses as objects, times in ISO 8601, undefined numbers as None."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [as_plain(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value.isoformat() if isinstance(value, datetime) else value

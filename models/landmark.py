@@ -55,6 +55,11 @@ class Buckets:
             len(pipelines), len(self.shared)
         )
 
+    @property
+    def longest_days(self) -> float:
+        """Return the farthest horizon of any pipeline."""
+        return max([*(edges[-1] for edges in self.edges.values()), self.shared[-1]])
+
     def support_days(self, pipelines: NDArray[np.object_]) -> FloatArray:
         """Return how far ahead the history supports a statement for each snapshot's pipeline."""
         return self.of(pipelines)[:, -1]

@@ -11,7 +11,8 @@ from models.cutoffs import plan_cutoffs
 from models.deal_fit import support_buckets
 from models.deal_proof import prove_deals
 from models.deal_training import deal_inputs
-from models.stability import contact_stability, deal_stability
+from models.refit import contact_refitter, deal_refitter
+from models.stability import stability
 from models.training import first_fact, in_id_order
 from tests.models.market import make_settings
 
@@ -28,14 +29,13 @@ def test_plain_signs_lead_to_the_same_list_and_reasons_again(known: CrmTables, a
     proof = prove_contacts(tables=known, cutoffs=cutoffs, first=first, inputs=inputs, calibration=settings.calibration)
     assert proof is not None
 
-    found = contact_stability(
-        tables=known, fit=proof.past, inputs=inputs, sample=proof.matrix.features, refits=2, seed=1
-    )
-    again = contact_stability(
-        tables=known, fit=proof.past, inputs=inputs, sample=proof.matrix.features, refits=2, seed=1
+    refitter = contact_refitter(tables=known, fit=proof.past, inputs=inputs)
+    assert refitter is not None
+
+    found, again = (
+        stability(refitter=refitter, sample=proof.matrix.features, pipelines=None, refits=2, seed=1) for _ in range(2)
     )
 
-    assert found is not None
     assert found == again
     assert (found.refits, found.rows) == (2, min(1000, len(proof.matrix.features)))
     assert 0.5 < found.top_family <= 1.0
@@ -55,17 +55,12 @@ def test_deals_are_refitted_over_all_their_buckets(known: CrmTables, as_of: pd.T
     )
     assert proof is not None
 
-    found = deal_stability(
-        tables=known,
-        first=first,
-        fit=proof.past,
-        inputs=inputs,
-        sample=proof.matrix.features,
-        pipelines=proof.labelled.pipeline,
-        refits=1,
-        seed=1,
+    refitter = deal_refitter(tables=known, first=first, fit=proof.past, inputs=inputs)
+    assert refitter is not None
+
+    found = stability(
+        refitter=refitter, sample=proof.matrix.features, pipelines=proof.labelled.pipeline, refits=1, seed=1
     )
 
-    assert found is not None
     assert 0.8 < found.order < 1.0
     assert 0.3 < found.top_family <= 1.0
