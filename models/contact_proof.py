@@ -10,9 +10,9 @@ import pandas as pd
 from features.feature_contract import FeatureContract
 from features.matrix import Matrix
 from features.tables import CrmTables
-from features.visibility import as_known_at, microseconds
+from features.visibility import MICROSECONDS_PER_DAY, as_known_at, microseconds
 from models.boosting import FloatArray
-from models.calibration import CalibrationSettings, Calibrator, choose_calibrator
+from models.calibration import CalibrationChoice, CalibrationSettings, Calibrator, choose_calibrator
 from models.contact_fit import ContactFit, ContactInputs, LabelledContacts, fit_contacts, label_contacts, points_of
 from models.cutoffs import Cutoffs
 from models.metrics import AnyArray
@@ -74,7 +74,7 @@ def prove_contacts(
 
 def calibrator_of_contacts(
     *, raw: FloatArray, rows: LabelledContacts, inputs: ContactInputs, calibration: CalibrationSettings
-) -> Calibrator:
+) -> CalibrationChoice:
     """Choose the calibrator that these scores and their outcomes speak for."""
     as_of = microseconds(rows.snapshots["as_of"])
     return choose_calibrator(
@@ -83,6 +83,7 @@ def calibrator_of_contacts(
         weight=np.ones(len(raw)),
         objects=rows.snapshots["contact"].to_numpy(),
         as_of=as_of,
+        ripe_at=as_of + round(inputs.horizon_days * MICROSECONDS_PER_DAY),
         settings=calibration,
     )
 
@@ -116,4 +117,4 @@ def _earlier_calibrator(
         tables=then, start=cutoffs.calibrate_at, end=cutoffs.calibrate_until, known_until=cutoffs.test_at, inputs=inputs
     ).ripe()
     raw = before.raw(before.matrix(tables=then, snapshots=rows.snapshots))
-    return calibrator_of_contacts(raw=raw, rows=rows, inputs=inputs, calibration=calibration)
+    return calibrator_of_contacts(raw=raw, rows=rows, inputs=inputs, calibration=calibration).calibrator

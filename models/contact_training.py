@@ -14,7 +14,7 @@ from features.visibility import as_known_at
 from models.audit import Audit
 from models.audit_questions import audit_contacts
 from models.bundle import Bundle, BundleData
-from models.calibration import Calibrator
+from models.calibration import CalibrationChoice, Calibrator
 from models.champion import Champion, against_champion_of_contacts
 from models.contact_fit import (
     ContactFit,
@@ -124,7 +124,7 @@ def train_contacts(
         )
 
     proof = prove_contacts(tables=known, cutoffs=cutoffs, first=first, inputs=inputs, calibration=settings.calibration)
-    evaluation, calibrator, venn_abers = None, Calibrator(), VennAbers()
+    evaluation, chosen, venn_abers = None, CalibrationChoice(Calibrator()), VennAbers()
     drifted: list[FeatureDrift] = []
     population = today.train
     if proof is not None:
@@ -134,7 +134,7 @@ def train_contacts(
             matrix=proof.matrix.features,
             objects=proof.labelled.snapshots["contact_id"].to_numpy(),
         )
-        calibrator = calibrator_of_contacts(
+        chosen = calibrator_of_contacts(
             raw=proof.raw, rows=proof.labelled, inputs=inputs, calibration=settings.calibration
         )
         evaluation = proof.rows.evaluate(
@@ -145,7 +145,7 @@ def train_contacts(
             seed=settings.seed,
         )
         venn_abers = fit_venn_abers(
-            probability=calibrator.apply(proof.raw),
+            probability=chosen.calibrator.apply(proof.raw),
             y_obs=proof.rows.y_obs,
             weight=proof.rows.weight,
             objects=proof.rows.objects,
@@ -175,7 +175,7 @@ def train_contacts(
         population=population,
         verdict=verdict,
         evaluation=evaluation,
-        calibrator=calibrator,
+        calibrator=chosen.calibrator,
         venn_abers=venn_abers,
         tables=known,
         cutoffs=cutoffs,
@@ -185,7 +185,7 @@ def train_contacts(
     bundle = with_quality(
         bundle,
         audit=start.audit,
-        evidence=evidence.to_dict(),
+        evidence=evidence.to_dict() | {"calibration": chosen.to_dict() if proof is not None else None},
         reference=today.shares,
         test=drifted if proof is not None else None,
         scored=drift(reference=today.shares, matrix=scored_matrix.features, objects=scored["contact_id"].to_numpy()),

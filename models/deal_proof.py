@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from features.matrix import Matrix
 from features.tables import CrmTables
-from features.visibility import as_known_at, microseconds
+from features.visibility import MICROSECONDS_PER_DAY, as_known_at, microseconds
 from models.boosting import FloatArray
-from models.calibration import CalibrationSettings, Calibrator, choose_calibrator
+from models.calibration import CalibrationChoice, CalibrationSettings, Calibrator, choose_calibrator
 from models.contact_proof import profile_segments
 from models.cutoffs import Cutoffs
 from models.deal_fit import DealFit, DealInputs, DealRows, deal_rows, fit_deals, points_of_deals, won_in_support
@@ -109,7 +109,7 @@ def label_deals(
 
 def calibrator_of_deals(
     *, raw: FloatArray, rows: DealRows, y_obs: FloatArray, buckets: Buckets, calibration: CalibrationSettings
-) -> Calibrator:
+) -> CalibrationChoice:
     """Choose the calibrator that these scores and their outcomes speak for."""
     as_of = microseconds(rows.snapshots["as_of"])
     return choose_calibrator(
@@ -118,6 +118,7 @@ def calibrator_of_deals(
         weight=rows.weight,
         objects=rows.snapshots["deal"].to_numpy(),
         as_of=as_of,
+        ripe_at=as_of + np.round(buckets.support_days(rows.pipeline) * MICROSECONDS_PER_DAY).astype(np.int64),
         settings=calibration,
     )
 
@@ -147,4 +148,4 @@ def _earlier_calibrator(
         inputs=inputs,
     )
     raw = before.curve(matrix=before.matrix(tables=then, snapshots=rows.snapshots), rows=rows).won[:, -1]
-    return calibrator_of_deals(raw=raw, rows=rows, y_obs=y_obs, buckets=buckets, calibration=calibration)
+    return calibrator_of_deals(raw=raw, rows=rows, y_obs=y_obs, buckets=buckets, calibration=calibration).calibrator

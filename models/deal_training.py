@@ -16,7 +16,7 @@ from models.audit import Audit
 from models.audit_questions import audit_deals
 from models.boosting import FloatArray
 from models.bundle import Bundle, BundleData
-from models.calibration import Calibrator
+from models.calibration import CalibrationChoice, Calibrator
 from models.champion import Champion, against_champion_of_deals
 from models.cutoffs import Cutoffs, plan_cutoffs
 from models.deal_fit import (
@@ -132,7 +132,7 @@ def train_deals(
     proof = prove_deals(
         tables=known, cutoffs=cutoffs, first=first, buckets=buckets, inputs=inputs, calibration=settings.calibration
     )
-    evaluation, calibrator, venn_abers = None, Calibrator(), VennAbers()
+    evaluation, chosen, venn_abers = None, CalibrationChoice(Calibrator()), VennAbers()
     drifted: list[FeatureDrift] = []
     population, y_obs = today.train, None
     if proof is not None:
@@ -143,7 +143,7 @@ def train_deals(
             objects=proof.labelled.deal_id,
             weight=proof.labelled.weight,
         )
-        calibrator = calibrator_of_deals(
+        chosen = calibrator_of_deals(
             raw=proof.raw, rows=proof.labelled, y_obs=y_obs, buckets=buckets, calibration=settings.calibration
         )
         evaluation = proof.rows.evaluate(
@@ -154,7 +154,7 @@ def train_deals(
             seed=settings.seed,
         )
         venn_abers = fit_venn_abers(
-            probability=calibrator.apply(proof.raw),
+            probability=chosen.calibrator.apply(proof.raw),
             y_obs=y_obs,
             weight=proof.rows.weight,
             objects=proof.rows.objects,
@@ -185,7 +185,7 @@ def train_deals(
         y_obs=y_obs,
         verdict=verdict,
         evaluation=evaluation,
-        calibrator=calibrator,
+        calibrator=chosen.calibrator,
         venn_abers=venn_abers,
         tables=known,
         cutoffs=cutoffs,
@@ -195,7 +195,7 @@ def train_deals(
     bundle = with_quality(
         bundle,
         audit=start.audit,
-        evidence=evidence.to_dict(),
+        evidence=evidence.to_dict() | {"calibration": chosen.to_dict() if proof is not None else None},
         reference=today.shares,
         test=drifted if proof is not None else None,
         scored=drift(

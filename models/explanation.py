@@ -58,11 +58,20 @@ def additive_effects(*, parts: FloatArray, start: float) -> tuple[float, FloatAr
 
 
 def booster_parts(*, booster: Any, features: pd.DataFrame, calibrator: Calibrator) -> tuple[FloatArray, float]:
-    """Return TreeSHAP contributions in calibrated log-odds (n, features) and their starting point."""
+    """Return TreeSHAP contributions in calibrated log-odds (n, features) and their starting point.
+
+    A calibrator that is no line in the log-odds is followed by its secant from the starting point to the row.
+    """
     if not len(features):
         return np.zeros(features.shape), calibrator.intercept
     shap = np.asarray(booster.predict(features.to_numpy(dtype=np.float64), pred_contrib=True))
-    return calibrator.slope * shap[:, :-1], calibrator.intercept + calibrator.slope * float(shap[0, -1])
+    parts, start = shap[:, :-1], shap[0, -1:]
+    moved = parts.sum(axis=1)
+    begin, end = calibrator.apply_logit(start), calibrator.apply_logit(start + moved)
+    far = np.abs(moved) > 1e-12
+    secant = np.full(len(parts), calibrator.slopes[0])
+    secant[far] = (end[far] - begin) / moved[far]
+    return parts * secant[:, None], float(begin[0])
 
 
 def family_codes(features: Sequence[Feature]) -> tuple[list[str], np.ndarray]:
@@ -94,7 +103,8 @@ def landmark_effects(
         buckets=len(model.buckets.shared),
         family=np.append(family, -1),
         families=len(families),
-        slope=calibrator.slope,
+        slope=calibrator.slopes[0],
+        slope_no=calibrator.slopes[1],
         intercept=calibrator.intercept,
     )
     totals = shapley_from_values(values)
