@@ -253,7 +253,7 @@ def build_features(
         population = contact_population(bundle=bundle, tables=tables, as_of=as_of)
         matrix = contact_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
     else:
-        population = deal_population(tables=tables, as_of=as_of)
+        population = deal_population(tables=tables, as_of=as_of, staleness=bundle.data.staleness)
         matrix = deal_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
     folder = _run_folder(workplace, as_of)
     files = folder / f"{question}_population.parquet", folder / f"{question}_matrix.parquet"

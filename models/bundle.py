@@ -23,6 +23,7 @@ from models.explanation import Reference
 from models.intervals import VennAbers
 from models.landmark import Buckets, LandmarkModel
 from models.point_rules import PointRules, PointsMap
+from models.staleness import Staleness
 
 FORMAT: Final = 1
 _DATA: Final = "bundle.json"
@@ -64,6 +65,7 @@ class BundleData(BaseModel):
     stage_rates: dict[str, Any] = {}
     stage_manual: dict[str, Any] = {}
     stall_days: dict[str, float] = {}
+    staleness: Staleness = Staleness()
     edges: dict[str, tuple[float, ...]] = {}
     shared_edges: tuple[float, ...] = ()
     background: tuple[tuple[float | None, ...], ...] = ()

@@ -17,7 +17,7 @@ from features.matrix import Matrix, build_matrix
 from features.properties import LeftOut, PropertySettings
 from features.snapshots import SnapshotSettings, deal_snapshots
 from features.tables import CrmTables
-from features.visibility import MICROSECONDS_PER_DAY, as_known_at, link_times, microseconds
+from features.visibility import MICROSECONDS_PER_DAY, as_known_at, instant, link_times, microseconds
 from models.audit import Audit, AuditSettings
 from models.boosting import FloatArray
 from models.contact_fit import category_fields
@@ -27,6 +27,7 @@ from models.landmark import Buckets, LandmarkModel, LandmarkSettings, WinCurve, 
 from models.naive_bayes import OdooNaiveBayes
 from models.point_rules import PointRules, PointsMap, apply_rules, fit_points_map
 from models.stage_rates import ManualStageProbabilities, StageRates
+from models.staleness import Staleness, fit_staleness
 
 FOREVER_DAYS: Final = 36_500.0
 
@@ -110,6 +111,7 @@ class DealFit:
     left_out: tuple[LeftOut, ...]
     train: DealRows
     shares: DriftReference
+    staleness: Staleness
 
     def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
         """Build the features of these snapshots."""
@@ -257,6 +259,7 @@ def fit_deals(
         stall_days=_stall_days(timelines, quantile=inputs.stall_quantile),
         left_out=tuple(left_out),
         train=ripe_rows,
+        staleness=fit_staleness(timelines=timelines, cutoff=instant(cutoff), factor=inputs.landmark.stale_factor),
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=rows.deal_id, weight=rows.weight
         ),

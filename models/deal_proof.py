@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.episodes import build_timelines
 from features.matrix import Matrix
 from features.tables import CrmTables
 from features.visibility import MICROSECONDS_PER_DAY, as_known_at, microseconds
@@ -18,6 +19,7 @@ from models.cutoffs import Cutoffs
 from models.deal_fit import DealFit, DealInputs, DealRows, deal_rows, fit_deals, points_of_deals, won_in_support
 from models.landmark import Buckets, WinCurve
 from models.out_of_time import OutOfTime
+from models.staleness import stale_deals
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ def prove_deals(
     if not 0 < y_obs.sum() < len(y_obs):
         return None
     past = fit_deals(tables=tables, cutoff=cutoffs.test_at, first=first, buckets=buckets, inputs=inputs)
+    fresh = _not_stale(past, labelled, tables=tables)
+    labelled, y_obs = labelled.keep(fresh), y_obs[fresh]
+    if not 0 < y_obs.sum() < len(y_obs):
+        return None
     matrix = past.matrix(tables=tables, snapshots=labelled.snapshots)
     curve = past.curve(matrix=matrix, rows=labelled)
     raw = curve.won[:, -1]
@@ -89,6 +95,18 @@ def prove_deals(
     return DealProof(
         past=past, labelled=labelled, matrix=matrix, curve=curve, raw=raw, calibrator=calibrator, rows=rows
     )
+
+
+def _not_stale(past: DealFit, rows: DealRows, *, tables: CrmTables) -> NDArray[np.bool_]:
+    """Keep those that would be scored: a stale deal is told apart, so it is no part of the test."""
+    stale = stale_deals(
+        past.staleness,
+        timelines=build_timelines(tables),
+        deals=rows.snapshots["deal"].to_numpy(),
+        as_of=microseconds(rows.snapshots["as_of"]),
+        pipelines=rows.pipeline,
+    )
+    return np.array([why is None for why in stale], dtype=bool)
 
 
 def label_deals(

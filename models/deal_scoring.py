@@ -21,6 +21,7 @@ from models.explanation import centred, landmark_effects, reasons_json
 from models.landmark import WinCurve
 from models.ranking import trends
 from models.stage_rates import ManualStageProbabilities, StageRates
+from models.staleness import Staleness, stale_deals
 
 NO_STAGE: Final = "no stage is known at the as-of"
 CURVE_LOW, CURVE_MIDDLE, CURVE_HIGH = 0.1, 0.5, 0.9
@@ -35,14 +36,32 @@ class ScoredDeals:
     curve: WinCurve
 
 
-def deal_population(*, tables: CrmTables, as_of: pd.Timestamp) -> pd.DataFrame:
-    """List every deal known before ``as_of`` that has not closed: deal, deal_id, as_of, weight, not_scored."""
+def deal_population(*, tables: CrmTables, as_of: pd.Timestamp, staleness: Staleness | None = None) -> pd.DataFrame:
+    """List every deal known before ``as_of`` that has not closed, where it stands, and in ``not_scored`` why it has no
+    score.
+
+    Not scored are deals without a known stage and, by ``staleness``, those open for much longer than any that was won.
+    """
     timelines = build_timelines(as_known_at(tables, as_of=as_of))
     everyone = np.arange(len(timelines.deal_ids))
-    here = timelines.stream.last_before(objects=everyone, as_of=np.full(len(everyone), instant(as_of)))
+    now = np.full(len(everyone), instant(as_of))
+    here = timelines.stream.last_before(objects=everyone, as_of=now)
     placed = here >= 0
     not_closed = ~placed
     not_closed[placed] = timelines.outcome[here[placed]] == OPEN
+    why_not = np.full(len(everyone), NO_STAGE, dtype=object)
+    why_not[placed] = None
+    stages = timelines.stages.iloc[timelines.stage[here[placed]]]
+    where = pd.DataFrame(None, index=everyone, columns=["in_pipeline", "in_stage"], dtype=object)
+    where.loc[placed] = stages[["pipeline", "stage"]].to_numpy(dtype=object)
+    if staleness is not None:
+        why_not[placed] = stale_deals(
+            staleness,
+            timelines=timelines,
+            deals=everyone[placed],
+            as_of=now[placed],
+            pipelines=stages["pipeline"].to_numpy(dtype=object),
+        )
     chosen = everyone[not_closed]
     return pd.DataFrame(
         {
@@ -50,14 +69,16 @@ def deal_population(*, tables: CrmTables, as_of: pd.Timestamp) -> pd.DataFrame:
             "deal_id": pd.Series(timelines.deal_ids[chosen], dtype="str"),
             "as_of": pd.Series(as_of, index=range(len(chosen))).dt.as_unit("us"),
             "weight": 1.0,
-            "not_scored": [None if known else NO_STAGE for known in placed[chosen]],
+            "in_pipeline": pd.Series(where["in_pipeline"].to_numpy()[chosen], dtype="str"),
+            "in_stage": pd.Series(where["in_stage"].to_numpy()[chosen], dtype="str"),
+            "not_scored": why_not[chosen],
         }
     )
 
 
 def deal_matrix(*, bundle: Bundle, tables: CrmTables, population: pd.DataFrame, as_of: pd.Timestamp) -> Matrix:
     """Build the features of every deal whose stage is known."""
-    placed = population.loc[population["not_scored"].isna()].drop(columns="not_scored")
+    placed = population.loc[population["not_scored"].isna()].drop(columns=["in_pipeline", "in_stage", "not_scored"])
     known = as_known_at(tables, as_of=as_of)
     return build_matrix(tables=known, snapshots=placed.reset_index(drop=True), contract=bundle.data.contract)
 
@@ -131,7 +152,10 @@ def score_deals(
         )
     else:
         frame = frame.assign(not_scored=RANK_ONLY)
-    rest = population.loc[population["not_scored"].notna(), ["deal_id", "as_of", "not_scored"]]
+    rest = population.loc[
+        population["not_scored"].notna(), ["deal_id", "as_of", "in_pipeline", "in_stage", "not_scored"]
+    ]
+    rest = rest.rename(columns={"in_pipeline": "pipeline", "in_stage": "stage"})
     return pd.concat([frame, rest], ignore_index=True).assign(object_type="deal")
 
 

@@ -208,8 +208,9 @@ def train_deals(
 
 
 def _open_now(today: DealFit, known: CrmTables, *, as_of: pd.Timestamp) -> Matrix:
-    everyone = deal_population(tables=known, as_of=as_of)
-    placed = everyone.loc[everyone["not_scored"].isna()].drop(columns="not_scored").reset_index(drop=True)
+    everyone = deal_population(tables=known, as_of=as_of, staleness=today.staleness)
+    columns = ["deal", "deal_id", "as_of", "weight"]
+    placed = everyone.loc[everyone["not_scored"].isna(), columns].reset_index(drop=True)
     return today.matrix(tables=known, snapshots=placed)
 
 
@@ -297,6 +298,7 @@ def _pack(
         stage_rates=today.stage_rates.to_dict(),
         stage_manual=today.manual.to_dict(),
         stall_days=today.stall_days,
+        staleness=today.staleness,
         edges=today.buckets.edges,
         shared_edges=today.buckets.shared,
         background=tuple(tuple(None if np.isnan(v) else float(v) for v in row) for row in background)

@@ -38,6 +38,9 @@ class LandmarkSettings(BaseModel):
     min_pipeline_closings: int = Field(
         default=60, ge=1, description="A pipeline with fewer closed deals shares the buckets of all pipelines."
     )
+    stale_factor: float = Field(
+        default=1.5, gt=1, description="A deal open this many times longer than the slowest win is stale: not scored."
+    )
     booster: BoosterSettings = BoosterSettings(trees=140, learning_rate=0.06)
 
 
