@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_tune import tune
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -366,6 +367,7 @@ def doctor(home: Path, as_json: bool) -> None:
 
 
 main.add_command(backtest)
+main.add_command(tune)
 
 
 def _workplace(config: Path, data: Path | None, home: Path) -> Workplace:

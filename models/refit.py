@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from features.catalogue import Feature
 from features.tables import CrmTables
 from features.visibility import as_known_at
+from models.boosting import BoosterSettings, fit_booster
 from models.contact_fit import ContactFit, ContactInputs, fit_contact_booster
 from models.deal_fit import DealFit, DealInputs, deal_rows, fit_deal_model, won_in_support
 from models.explanation import win_contributions
@@ -32,7 +33,10 @@ class Refitted:
 
 @dataclass(frozen=True)
 class Refitter:
-    """Training rows and how to fit on a choice of them. ``y_obs`` is NaN where a row's label is not ripe."""
+    """Training rows, and how to fit on a choice of them or, on all, with another booster.
+
+    ``y_obs`` is NaN where a row's label is not ripe.
+    """
 
     catalogue: Sequence[Feature]
     features: pd.DataFrame
@@ -42,6 +46,7 @@ class Refitter:
     pipelines: AnyArray | None
     fitted: Refitted
     fit: Callable[[IntArray], Refitted]
+    fit_with: Callable[[BoosterSettings], Refitted]
 
 
 def contact_refitter(*, tables: CrmTables, fit: ContactFit, inputs: ContactInputs) -> Refitter | None:
@@ -64,6 +69,15 @@ def contact_refitter(*, tables: CrmTables, fit: ContactFit, inputs: ContactInput
                 features=features.iloc[rows], y_obs=y_obs[rows], contract=fit.contract, step=fit.step, inputs=inputs
             )
         ),
+        fit_with=lambda booster: _of_booster(
+            fit_booster(
+                features=features,
+                label=y_obs,
+                weight=None,
+                categories=[feature.name for feature in fit.contract.features if feature.is_category],
+                settings=booster,
+            )
+        ),
     )
 
 
@@ -74,6 +88,19 @@ def deal_refitter(*, tables: CrmTables, first: pd.Timestamp, fit: DealFit, input
     known = as_known_at(tables, as_of=fit.cutoff)
     rows, timelines = deal_rows(tables=known, start=first, end=fit.cutoff, inputs=inputs)
     features = fit.matrix(tables=known, snapshots=rows.snapshots).features
+
+    def model(chosen: IntArray, told: DealInputs) -> Refitted:
+        return _of_landmark(
+            fit_deal_model(
+                features=features.iloc[chosen],
+                rows=rows.take(chosen),
+                contract=fit.contract,
+                cutoff=fit.cutoff,
+                buckets=fit.buckets,
+                inputs=told,
+            )
+        )
+
     return Refitter(
         catalogue=fit.contract.features,
         features=features,
@@ -82,15 +109,10 @@ def deal_refitter(*, tables: CrmTables, first: pd.Timestamp, fit: DealFit, input
         weight=rows.weight,
         pipelines=rows.pipeline,
         fitted=_of_landmark(fit.model),
-        fit=lambda chosen: _of_landmark(
-            fit_deal_model(
-                features=features.iloc[chosen],
-                rows=rows.take(chosen),
-                contract=fit.contract,
-                cutoff=fit.cutoff,
-                buckets=fit.buckets,
-                inputs=inputs,
-            )
+        fit=lambda chosen: model(chosen, inputs),
+        fit_with=lambda booster: model(
+            np.arange(len(features)),
+            replace(inputs, landmark=inputs.landmark.model_copy(update={"booster": booster})),
         ),
     )
 
