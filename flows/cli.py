@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.commands_backtest import backtest
 from flows.commands_models import log_models
 from flows.commands_rules import rules
+from flows.commands_tune import tune
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -370,6 +372,10 @@ def doctor(home: Path, as_json: bool) -> None:
         show_examination(results)
     if not all(result.ok for result in results):
         sys.exit(1)
+
+
+main.add_command(backtest)
+main.add_command(tune)
 
 
 def _workplace(config: Path, data: Path | None, home: Path) -> Workplace:

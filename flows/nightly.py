@@ -135,6 +135,8 @@ def summary(result: Plain) -> str:
     for outcome in result["trained"]:
         lines += ["", f"## {outcome['question']}: use {use_words(outcome['use'])}", ""]
         lines += [f"- {reason}" for reason in outcome["reasons"]]
+        if outcome["not_promoted"]:
+            lines += [f"- not promoted: {outcome['not_promoted']}"]
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from features.catalogue import Question
 from features.errors import LeadScoringError
 from features.tables import TABLE_NAMES, CrmTables
 from flows.auditing import drift_of
+from flows.challenge import trained_as_of, why_not_promoted
 from flows.extracting import Extract
 from flows.recording import MODEL_CARD, files_of
 from flows.wiring import Workplace
@@ -41,13 +42,17 @@ class ModelFromTheFutureError(LeadScoringError):
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """What a training led to: the registered version, whether its model was good enough to be used, and who scores."""
+    """What a training led to: the registered version, whether its model was good enough to be used, and who scores.
+
+    ``not_promoted`` says why the version is not in use.
+    """
 
     question: Question
     version: str
     verdict: Verdict
     calibrated: bool
     promoted: bool
+    not_promoted: str = ""
 
     @property
     def model_refused(self) -> bool:
@@ -62,25 +67,31 @@ def model_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) 
     """
     registry = workplace.registry()
     champion = registry.champion(question)
-    if champion is None or _trained_as_of(champion) <= as_of:
+    if champion is None or trained_as_of(champion) <= as_of:
         return champion
     settings = workplace.settings.training(workplace.rules).digest()
-    earlier = [one for one in registry.versions(question) if _trained_as_of(one) <= as_of]
+    earlier = [one for one in registry.versions(question) if trained_as_of(one) <= as_of]
     return max(
         earlier,
-        key=lambda one: (_trained_as_of(one), one.tags["settings_digest"] == settings, int(one.version)),
+        key=lambda one: (trained_as_of(one), one.tags["settings_digest"] == settings, int(one.version)),
         default=None,
     )
 
 
 def training_due(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> bool:
-    """Say whether a run must train: no model yet, or only ones that are too old, know the future or were told else."""
-    version = model_for(workplace, question=question, as_of=as_of)
-    if version is None:
+    """Say whether a run must train: nothing yet, or only what is too old, knows the future or was told else.
+
+    What was trained and not promoted counts as well: the same training again would end the same.
+    """
+    if model_for(workplace, question=question, as_of=as_of) is None:
         return True
-    age = (as_of - _trained_as_of(version)) / pd.Timedelta(days=1)
     settings = workplace.settings.training(workplace.rules).digest()
-    return age >= workplace.settings.retrain_after_days or version.tags["settings_digest"] != settings
+    tried = [
+        (as_of - trained_as_of(one)) / pd.Timedelta(days=1)
+        for one in workplace.registry().versions(question)
+        if one.tags["settings_digest"] == settings and trained_as_of(one) <= as_of
+    ]
+    return not tried or min(tried) >= workplace.settings.retrain_after_days
 
 
 def train(
@@ -89,20 +100,30 @@ def train(
     """Train a challenger on what was known before ``as_of``, record it, and promote what its test says to use.
 
     Where the model fails its test, what is promoted is the fallback that did best, so that the company gets the
-    honest answer instead of a model or of nothing. A backfill takes nothing over from a model that was trained later.
+    honest answer instead of a model or of nothing; but a champion that did better than that stays. A backfill takes
+    nothing over from a model that was trained later, and what was rolled back by hand stays so.
     """
     from features.engines.engine import computing_with
-    from models.bundle import save_bundle
+    from models.bundle import load_bundle, save_bundle
+    from models.champion import Champion
     from models.contact_training import train_contacts
     from models.deal_training import train_deals
     from models.run_record import code_version
 
     settings = workplace.settings.training(workplace.rules)
     trainer = train_contacts if question == "contacts" else train_deals
-    with computing_with(workplace.engine()):
-        trained = trainer(tables=tables, as_of=as_of, settings=settings)
-    bundle = trained.bundle
     registry = workplace.registry()
+    live = registry.champion(question)
+    champion = (
+        None
+        if live is None
+        else Champion(
+            version=live.version, bundle=load_bundle(live.bundle, version=live.tags["bundle"], trust=workplace.trust)
+        )
+    )
+    with computing_with(workplace.engine()):
+        trained = trainer(tables=tables, as_of=as_of, settings=settings, champion=champion)
+    bundle = trained.bundle
     known = registered(registry, question=question, bundle=bundle.version)
     if known is None:
         key = workplace.signing_key
@@ -135,16 +156,16 @@ def train(
             started_at=now,
         )
         shutil.rmtree(folder)
-    champion = registry.champion(question)
-    promoted = champion is None or _trained_as_of(champion) <= as_of
-    if promoted:
-        registry.promote(question, known.version, reason="; ".join(trained.verdict.reasons), at=now)
+    not_promoted = why_not_promoted(registry, question=question, challenger=known, live=live, verdict=trained.verdict)
+    if not not_promoted:
+        registry.promote(question, known.version, reason="; ".join(trained.verdict.reasons), at=now, who="training")
     return TrainOutcome(
         question=question,
         version=known.version,
         verdict=trained.verdict,
         calibrated=bundle.data.calibrated,
-        promoted=promoted,
+        promoted=not not_promoted,
+        not_promoted=not_promoted,
     )
 
 
@@ -183,7 +204,7 @@ def build_features(
             write_parquet(_contact_matrices(bundle, extracted, as_of=as_of, populations=populations), files[1])
             population = pd.concat(populations, ignore_index=True)
         else:
-            population = deal_population(tables=extracted.tables, as_of=as_of)
+            population = deal_population(tables=extracted.tables, as_of=as_of, staleness=bundle.data.staleness)
             matrix = deal_matrix(bundle=bundle, tables=extracted.tables, population=population, as_of=as_of)
             write_parquet([_one_frame(matrix)], files[1])
     write_parquet([population], files[0])
@@ -302,10 +323,6 @@ def write_parquet(frames: Iterable[pd.DataFrame], file: Path) -> None:
         if writer is not None:
             writer.close()
     aside.replace(file)
-
-
-def _trained_as_of(version: ModelVersion) -> pd.Timestamp:
-    return pd.Timestamp(version.tags["trained_as_of"])
 
 
 def _read_matrix(file: Path, *, names: list[str]) -> Matrix:

@@ -13,8 +13,8 @@ FIGURES: Final = ("reliability", "gains")
 
 def files_of(bundle: Bundle) -> dict[str, str]:
     """Return the card, and reliability and gains as SVG where there was a test, by file name."""
+    from models.gate import SCORER_OF
     from models.model_card import model_card
-    from models.promotion import SCORER_OF
     from serving.report_pictures import question_pictures
 
     pictures = question_pictures(

@@ -58,6 +58,8 @@ def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
         "use": outcome.verdict.use,
         "calibrated": outcome.calibrated,
         "promoted": outcome.promoted,
+        "not_promoted": outcome.not_promoted or None,
+        "answer": outcome.verdict.answer,
         "reasons": list(outcome.verdict.reasons),
     }
 
@@ -95,6 +97,8 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
                 else:
                     trained.append(outcome)
                     step.outcome = f"use {use_words(outcome.verdict.use)}"
+                    if not outcome.promoted:
+                        step.outcome = f"the version in use stays: {outcome.not_promoted}"
         published = score_and_publish(
             workplace, extracted, tables, as_of=as_of, now=now, refused=refused, progress=progress
         )

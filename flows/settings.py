@@ -22,10 +22,10 @@ from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
 from models.cutoffs import SplitSettings
+from models.gate import GateSettings
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
-from models.promotion import GateSettings
 from models.signing import SigningSettings
 from models.training import TrainingSettings
 

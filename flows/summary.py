@@ -50,10 +50,11 @@ def show_outcome(outcome: TrainOutcome) -> None:
 
     console = terminal()
     console.print(f"{outcome.question}: use {use_words(outcome.verdict.use)} (version {outcome.version})", markup=False)
+    console.print(f"  {outcome.verdict.answer}", markup=False, highlight=False)
     for reason in outcome.verdict.reasons:
         console.print(f"  - {reason}", markup=False, highlight=False)
     if not outcome.promoted:
-        console.print("  - not promoted: the version in use was trained on later facts", markup=False, highlight=False)
+        console.print(f"  - not promoted: {outcome.not_promoted}", markup=False, highlight=False)
 
 
 def show_run(home: Path, result: RunResult) -> None:
@@ -100,6 +101,8 @@ def show_evaluation(version: ModelVersion, evaluation: dict[str, Any]) -> None:
     console = terminal()
     verdict = evaluation["verdict"]
     console.print(f"Verdict for {question}: use {use_words(verdict['use'])} (version {version.version})", markup=False)
+    if verdict.get("answer"):
+        console.print(f"  {verdict['answer']}", markup=False, highlight=False)
     for reason in verdict["reasons"]:
         console.print(f"  - {reason}", markup=False, highlight=False)
     console.print()

@@ -6,11 +6,16 @@ import errno
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from features.errors import LeadScoringError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flows.wiring import Workplace
 
 QUESTIONS: Final = click.Choice(["contacts", "deals"])
 UNUSABLE_PLACE: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
@@ -61,6 +66,19 @@ class Instant(click.ParamType[datetime]):
             return parsed.replace(tzinfo=parsed.tzinfo or UTC).astimezone(UTC)
         except OverflowError:
             self.fail(f"{value!r} lies outside the years 1 to 9999", param, ctx)
+
+
+def workplace_and_instant(
+    *, config: Path, data: Path | None, home: Path, as_of: datetime | None
+) -> tuple[Workplace, pd.Timestamp]:
+    """Build what a configuration names, and the as-of that was chosen or is now."""
+    import pandas as pd
+
+    from flows.wiring import default_as_of, make_workplace
+
+    workplace = make_workplace(config=config, data=data, home=home)
+    chosen = default_as_of(workplace.settings, now=datetime.now(UTC)) if as_of is None else pd.Timestamp(as_of)
+    return workplace, chosen.as_unit("us")
 
 
 home_option = click.option(

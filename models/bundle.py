@@ -43,6 +43,7 @@ from models.point_rules import PointRules
 from models.points_map import PointsMap
 from models.probe import make_probe
 from models.signing import ANY_MAKER, SIGNATURE, Trust, sign
+from models.staleness import Staleness
 
 _LIBRARIES: Final = ("leadline", "lightgbm", "numba", "numpy", "pandas", "pydantic", "scikit-learn", "scipy")
 
@@ -78,6 +79,7 @@ class BundleData(BaseModel):
     stage_rates: dict[str, Any] = {}
     stage_manual: dict[str, Any] = {}
     stall_days: dict[str, float] = {}
+    staleness: Staleness = Staleness()
     edges: dict[str, tuple[float, ...]] = {}
     shared_edges: tuple[float, ...] = ()
     background: tuple[tuple[float | None, ...], ...] = ()

@@ -163,13 +163,8 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
     step = contact_step(winning_contacts=train.winning_contacts(), settings=inputs.ladder)
     booster = None
     if step.is_model:
-        settings = inputs.contacts.booster if step.rung == "model" else inputs.contacts.small_booster
-        booster = fit_booster(
-            features=matrix.features,
-            label=train.y_obs,
-            weight=None,
-            categories=[feature.name for feature in contract.features if feature.is_category],
-            settings=settings,
+        booster = fit_contact_booster(
+            features=matrix.features, y_obs=train.y_obs, contract=contract, step=step, inputs=inputs
         )
     return ContactFit(
         cutoff=cutoff,
@@ -186,6 +181,19 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=train.snapshots["contact_id"].to_numpy()
         ),
+    )
+
+
+def fit_contact_booster(
+    *, features: pd.DataFrame, y_obs: FloatArray, contract: FeatureContract, step: Step, inputs: ContactInputs
+) -> Any:
+    """Fit the booster that the ladder's step allows."""
+    return fit_booster(
+        features=features,
+        label=y_obs,
+        weight=None,
+        categories=[feature.name for feature in contract.features if feature.is_category],
+        settings=inputs.contacts.booster if step.rung == "model" else inputs.contacts.small_booster,
     )
 
 

@@ -42,17 +42,20 @@ class Described:
 
 def contact_population(*, bundle: Bundle, tables: CrmTables, as_of: pd.Timestamp) -> pd.DataFrame:
     """List every contact known before ``as_of``: contact_id, as_of, and in ``not_scored`` why one is not in play."""
-    data = bundle.data
-    known = as_known_at(tables, as_of=as_of)
+    return everyone_at(known=as_known_at(tables, as_of=as_of), as_of=as_of, max_idle_days=bundle.data.max_idle_days)
+
+
+def everyone_at(*, known: CrmTables, as_of: pd.Timestamp, max_idle_days: float | None) -> pd.DataFrame:
+    """List the contacts of tables that hold nothing after ``as_of``, with the reason where one is not in play."""
     wins, ids = wins_of(known)
     everyone = np.arange(len(ids))
     now = np.full(len(ids), instant(as_of))
     customer = is_customer(wins=wins, contacts=everyone, as_of=now)
     why_not = np.full(len(ids), None, dtype=object)
     why_not[customer] = CUSTOMER
-    if data.max_idle_days is not None:
+    if max_idle_days is not None:
         idle = idle_days(contacts=known["contacts"], activities=known["activities"], objects=everyone, as_of=now)
-        why_not[~customer & (idle > data.max_idle_days)] = f"nothing happened for {data.max_idle_days:g} days"
+        why_not[~customer & (idle > max_idle_days)] = f"nothing happened for {max_idle_days:g} days"
     frame = pd.DataFrame({"contact_id": ids, "as_of": as_of.as_unit("us"), "not_scored": why_not})
     return frame.astype({"contact_id": "str"})
 
@@ -122,16 +125,28 @@ def score_contacts(
     return pd.concat([scored, rest], ignore_index=True).assign(object_type="contact")
 
 
+def contact_probability(*, bundle: Bundle, matrix: Matrix, points: Points) -> FloatArray:
+    """Return the probability to publish: of the model, or of the fallback that its test preferred."""
+    data = bundle.data
+    if data.use == "model":
+        raw = np.asarray(bundle.load_booster().predict(matrix.features.to_numpy(dtype=np.float64)))
+        return data.calibrator.apply(raw)
+    if data.use == "rules" and data.points_map is not None:
+        return data.points_map.predict(points.total)
+    return np.full(len(matrix.features), data.base_rate)
+
+
 def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[FloatArray, FloatArray, Described]:
     """Return the probability to publish, its effects before centring, and what those effects belong to."""
     data = bundle.data
     features = tuple(data.contract.features)
+    probability = contact_probability(bundle=bundle, matrix=matrix, points=points)
     if data.use == "model":
-        booster = bundle.load_booster()
-        parts, start = booster_parts(booster=booster, features=matrix.features, calibrator=data.calibrator)
-        raw = np.asarray(booster.predict(matrix.features.to_numpy(dtype=np.float64)))
+        parts, start = booster_parts(
+            booster=bundle.load_booster(), features=matrix.features, calibrator=data.calibrator
+        )
         _, effects = additive_effects(parts=parts, start=start)
-        return data.calibrator.apply(raw), effects, Described(features, matrix.features)
+        return probability, effects, Described(features, matrix.features)
     if data.use == "rules" and data.points_map is not None:
         centre = np.array(data.points_center)
         slope = data.points_map.slope / 10.0
@@ -142,9 +157,8 @@ def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[
             np.isnan(points.total), data.points_map.log_odds(points.total) - data.points_map.intercept, 0.0
         )
         _, effects = additive_effects(parts=np.column_stack([parts, unknown]), start=start)
-        return data.points_map.predict(points.total), effects, _criteria(points)
-    rows = len(matrix.features)
-    return np.full(rows, data.base_rate), np.zeros((rows, len(features))), Described(features, matrix.features)
+        return probability, effects, _criteria(points)
+    return probability, np.zeros((len(probability), len(features))), Described(features, matrix.features)
 
 
 def _criteria(points: Points) -> Described:

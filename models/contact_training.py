@@ -10,28 +10,32 @@ import pandas as pd
 
 from features.matrix import Matrix
 from features.tables import CrmTables
-from features.visibility import as_known_at, microseconds
+from features.visibility import as_known_at
 from models.audit import Audit
 from models.audit_questions import audit_contacts
-from models.boosting import FloatArray
 from models.bundle import Bundle, BundleData
-from models.calibration import Calibrator, choose_calibrator
+from models.calibration import CalibrationChoice, Calibrator
+from models.champion import Champion, against_champion_of_contacts
 from models.contact_fit import (
     ContactFit,
     ContactInputs,
     LabelledContacts,
     fit_contacts,
-    label_contacts,
     points_of,
 )
-from models.contact_scoring import contact_effects, contact_matrix, contact_population
+from models.contact_proof import ContactProof, calibrator_of_contacts, prove_contacts
+from models.contact_scoring import contact_effects, everyone_at
 from models.cutoffs import Cutoffs, plan_cutoffs
 from models.drift import FeatureDrift, drift
 from models.drivers import drivers
-from models.evaluation import Evaluation, Verdict, evaluate
+from models.evaluation import Evaluation, Verdict
 from models.explanation import Effects, Reference, reference_of
+from models.gate import SCORER_OF, calibration_failures
 from models.intervals import VennAbers, fit_venn_abers
-from models.promotion import SCORER_OF, calibration_failures, judge
+from models.promotion import Evidence, judge
+from models.refit import contact_refitter
+from models.shift import Shift, population_shift
+from models.stability import Stability, stability
 from models.training import (
     NothingToLearnError,
     Trained,
@@ -39,7 +43,6 @@ from models.training import (
     evaluation_document,
     first_fact,
     in_id_order,
-    labels_for,
     protocol_of,
     sample_rows,
     with_quality,
@@ -64,7 +67,7 @@ def contact_inputs(settings: TrainingSettings) -> ContactInputs:
 
 
 @dataclass(frozen=True)
-class _Start:
+class ContactStart:
     """What a training begins with: what was known, since when, and what the audit found in it."""
 
     known: CrmTables
@@ -75,10 +78,11 @@ class _Start:
 
 def audit_of_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Audit:
     """Audit what a training as of ``as_of`` would learn from."""
-    return _start(tables=tables, as_of=as_of, settings=settings).audit
+    return start_contacts(tables=tables, as_of=as_of, settings=settings).audit
 
 
-def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> _Start:
+def start_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> ContactStart:
+    """Gather what a training begins with; raises ``NothingToLearnError`` without any contacts to learn from."""
     known = in_id_order(as_known_at(tables, as_of=as_of))
     if not len(known["contacts"]):
         raise NothingToLearnError(
@@ -96,16 +100,19 @@ def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings
         replicates=settings.bootstrap_replicates,
         seed=settings.seed,
     )
-    return _Start(known=known, first=first, inputs=inputs, audit=audit)
+    return ContactStart(known=known, first=first, inputs=inputs, audit=audit)
 
 
-def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Trained:
+def train_contacts(
+    *, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings, champion: Champion | None = None
+) -> Trained:
     """Train on what was known just before ``as_of``.
 
     The procedure that makes the published scores is run once as of ``test_at`` and judged on later outcomes, then
-    run again as of today. Raises ``NothingToLearnError`` if there are no contacts or no wins at all.
+    run again as of today. A ``champion`` is the version that is live, which it may or may not replace. Raises
+    ``NothingToLearnError`` if there are no contacts or no wins at all.
     """
-    start = _start(tables=tables, as_of=as_of, settings=settings)
+    start = start_contacts(tables=tables, as_of=as_of, settings=settings)
     known, first, inputs = start.known, start.first, start.inputs.refusing(start.audit)
     cutoffs = plan_cutoffs(first=first, now=as_of, horizon_days=settings.horizon_days, settings=settings.split)
     today = fit_contacts(tables=known, cutoff=as_of, first=first, inputs=inputs)
@@ -116,44 +123,59 @@ def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: Training
             need="Shorten horizon_days or bring a longer history.",
         )
 
-    test = past = drifted = None
-    evaluation, calibrator, venn_abers = None, Calibrator(), VennAbers()
-    if cutoffs.test_at is not None:
-        past = fit_contacts(tables=known, cutoff=cutoffs.test_at, first=first, inputs=inputs)
-        test = label_contacts(
-            tables=known, start=cutoffs.test_at, end=cutoffs.ripe_until, known_until=as_of, inputs=inputs
-        ).ripe()
-    if past is not None and test is not None and 0 < test.y_obs.sum() < len(test.y_obs):
-        matrix = past.matrix(tables=known, snapshots=test.snapshots)
-        drifted = drift(reference=past.shares, matrix=matrix.features, objects=test.snapshots["contact_id"].to_numpy())
-        raw = past.raw(matrix)
-        calibrator = _choose(raw, test, settings)
-        evaluation = _evaluate(
-            past,
-            test,
-            matrix=matrix,
-            raw=raw,
-            tables=known,
-            cutoffs=cutoffs,
-            first=first,
-            inputs=inputs,
-            settings=settings,
+    proof = prove_contacts(tables=known, cutoffs=cutoffs, first=first, inputs=inputs, calibration=settings.calibration)
+    evaluation, chosen, venn_abers = None, CalibrationChoice(Calibrator()), VennAbers()
+    drifted: list[FeatureDrift] = []
+    population = today.train
+    if proof is not None:
+        population = proof.labelled
+        drifted = drift(
+            reference=proof.past.shares,
+            matrix=proof.matrix.features,
+            objects=proof.labelled.snapshots["contact_id"].to_numpy(),
+        )
+        chosen = calibrator_of_contacts(
+            raw=proof.raw, rows=proof.labelled, inputs=inputs, calibration=settings.calibration
+        )
+        evaluation = proof.rows.evaluate(
+            as_of=as_of,
+            horizon_days=settings.horizon_days,
+            protocol=protocol_of(cutoffs),
+            replicates=settings.bootstrap_replicates,
+            seed=settings.seed,
         )
         venn_abers = fit_venn_abers(
-            probability=calibrator.apply(raw),
-            y_obs=test.y_obs,
-            weight=np.ones(len(test.y_obs)),
-            objects=test.snapshots["contact"].to_numpy(),
+            probability=chosen.calibrator.apply(proof.raw),
+            y_obs=proof.rows.y_obs,
+            weight=proof.rows.weight,
+            objects=proof.rows.objects,
         )
-    verdict = judge(evaluation=evaluation, step=today.step, note=cutoffs.note(), settings=settings.gate)
-    if verdict.use == "rules" and not inputs.rules.criteria:
-        verdict = Verdict(use="base_rate", reasons=verdict.reasons)
+    scored = _in_play(known, as_of=as_of, inputs=inputs)
+    scored_matrix = today.matrix(tables=known, snapshots=scored)
+    evidence = Evidence(
+        evaluation=evaluation,
+        step=today.step,
+        note=cutoffs.note(),
+        suspects={name: why for name, why in start.audit.warned.items() if name in today.contract.names},
+        shift=_shift(today, known, proof, scored_matrix, drifted),
+        stability=_stability(today, known, scored_matrix, inputs=inputs, settings=settings),
+        champion=None
+        if champion is None
+        else against_champion_of_contacts(
+            champion=champion, proof=proof, tables=known, cutoffs=cutoffs, settings=settings
+        ),
+    )
+    verdict = judge(
+        evidence,
+        settings=settings.gate,
+        publishable=("rules", "base_rate") if inputs.rules.criteria else ("base_rate",),
+    )
     bundle = _pack(
         today,
-        population=test if test is not None and len(test.y_obs) else today.train,
+        population=population,
         verdict=verdict,
         evaluation=evaluation,
-        calibrator=calibrator,
+        calibrator=chosen.calibrator,
         venn_abers=venn_abers,
         tables=known,
         cutoffs=cutoffs,
@@ -163,83 +185,51 @@ def train_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: Training
     bundle = with_quality(
         bundle,
         audit=start.audit,
+        evidence=evidence.to_dict() | {"calibration": chosen.to_dict() if proof is not None else None},
         reference=today.shares,
-        test=drifted,
-        scored=_drift_of_scored(bundle, today, known, as_of),
+        test=drifted if proof is not None else None,
+        scored=drift(reference=today.shares, matrix=scored_matrix.features, objects=scored["contact_id"].to_numpy()),
     )
     return Trained(bundle=bundle, evaluation=evaluation, verdict=verdict)
 
 
-def _drift_of_scored(bundle: Bundle, today: ContactFit, known: CrmTables, as_of: pd.Timestamp) -> list[FeatureDrift]:
-    population = contact_population(bundle=bundle, tables=known, as_of=as_of)
-    in_play = population.loc[population["not_scored"].isna()]
-    chosen = in_play.iloc[sample_rows(len(in_play), most=DRIFT_ROWS)]
-    matrix = contact_matrix(bundle=bundle, tables=known, population=chosen, as_of=as_of)
-    return drift(reference=today.shares, matrix=matrix.features, objects=chosen["contact_id"].to_numpy())
+def _in_play(known: CrmTables, *, as_of: pd.Timestamp, inputs: ContactInputs) -> pd.DataFrame:
+    everyone = everyone_at(known=known, as_of=as_of, max_idle_days=inputs.snapshots.max_idle_days)
+    in_play = everyone.loc[everyone["not_scored"].isna(), ["contact_id", "as_of"]]
+    return in_play.iloc[sample_rows(len(in_play), most=DRIFT_ROWS)].reset_index(drop=True)
 
 
-def _choose(raw: FloatArray, rows: LabelledContacts, settings: TrainingSettings) -> Calibrator:
-    return choose_calibrator(
-        probability=raw,
-        y_obs=rows.y_obs,
-        weight=np.ones(len(raw)),
-        objects=rows.snapshots["contact"].to_numpy(),
-        as_of=microseconds(rows.snapshots["as_of"]),
-        settings=settings.calibration,
+def _shift(
+    today: ContactFit, known: CrmTables, proof: ContactProof | None, scored: Matrix, drifted: list[FeatureDrift]
+) -> Shift | None:
+    if today.booster is None or proof is None:
+        return None
+    snapshots = proof.labelled.snapshots
+    tested = snapshots.iloc[sample_rows(len(snapshots), most=REFERENCE_ROWS)].reset_index(drop=True)
+    return population_shift(
+        booster=today.booster,
+        features=today.contract.features,
+        during_test=drifted,
+        tested=today.matrix(tables=known, snapshots=tested).features,
+        tested_objects=tested["contact_id"].to_numpy(),
+        scored=scored.features,
+        scored_objects=scored.snapshots["contact_id"].to_numpy(),
     )
 
 
-def _evaluate(
-    past: ContactFit,
-    test: LabelledContacts,
-    *,
-    matrix: Matrix,
-    raw: FloatArray,
-    tables: CrmTables,
-    cutoffs: Cutoffs,
-    first: pd.Timestamp,
-    inputs: ContactInputs,
-    settings: TrainingSettings,
-) -> Evaluation:
-    scores = past.baselines(matrix=matrix, points=points_of(tables=tables, snapshots=test.snapshots, inputs=inputs))
-    if past.booster is not None:
-        scores = {"model": _earlier_calibrator(tables, cutoffs, first, inputs, settings).apply(raw)} | scores
-    open_deals = matrix.features.get("open_deals", pd.Series(0.0, index=matrix.features.index)).to_numpy()
-    segments = {"has_open_deal": np.where(open_deals > 0, "yes", "no")}
-    for feature in past.contract.features:
-        if feature.is_category and feature.family == "profile":
-            code = matrix.features[feature.name].to_numpy()
-            segments[feature.words] = np.array([feature.format(value) for value in code], dtype=object)
-    return evaluate(
-        question="contacts",
-        as_of=cutoffs.now,
-        horizon_days=inputs.horizon_days,
-        protocol=protocol_of(cutoffs),
-        y_obs=test.y_obs,
-        scores=scores,
-        labels=labels_for(scores),
-        objects=test.snapshots["contact"].to_numpy(),
-        has_open_deal=open_deals > 0,
-        segments=segments,
-        replicates=settings.bootstrap_replicates,
+def _stability(
+    today: ContactFit, known: CrmTables, sample: Matrix, *, inputs: ContactInputs, settings: TrainingSettings
+) -> Stability | None:
+    refitter = contact_refitter(tables=known, fit=today, inputs=inputs) if settings.gate.stability_refits else None
+    if refitter is None or not len(sample.features):
+        return None
+    return stability(
+        refitter=refitter,
+        sample=sample.features,
+        pipelines=None,
+        refits=settings.gate.stability_refits,
         seed=settings.seed,
     )
-
-
-def _earlier_calibrator(
-    tables: CrmTables, cutoffs: Cutoffs, first: pd.Timestamp, inputs: ContactInputs, settings: TrainingSettings
-) -> Calibrator:
-    """Choose the calibrator that would have been chosen at ``test_at``, from a fit before it."""
-    if cutoffs.calibrate_at is None or cutoffs.calibrate_until is None or cutoffs.test_at is None:
-        return Calibrator()
-    before = fit_contacts(tables=tables, cutoff=cutoffs.calibrate_at, first=first, inputs=inputs)
-    if before.booster is None:
-        return Calibrator()
-    then = as_known_at(tables, as_of=cutoffs.test_at)
-    rows = label_contacts(
-        tables=then, start=cutoffs.calibrate_at, end=cutoffs.calibrate_until, known_until=cutoffs.test_at, inputs=inputs
-    ).ripe()
-    return _choose(before.raw(before.matrix(tables=then, snapshots=rows.snapshots)), rows, settings)
 
 
 def _pack(

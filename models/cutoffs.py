@@ -72,3 +72,40 @@ def plan_cutoffs(*, first: pd.Timestamp, now: pd.Timestamp, horizon_days: float,
         calibrate_at=calibrate_at,
         calibrate_until=calibrate_until,
     )
+
+
+def plan_folds(
+    *, first: pd.Timestamp, now: pd.Timestamp, horizon_days: float, folds: int, settings: SplitSettings
+) -> list[Cutoffs]:
+    """Divide the ripe past into test windows that follow each other, the oldest first, each with its own split before.
+
+    The windows are as long as the history allows, ``max_test_days`` at most; where it does not allow so many of
+    ``min_test_days``, there are fewer. Each fold's ``now`` is when its last label was ripe.
+    """
+    horizon = pd.Timedelta(days=horizon_days)
+    usable = (now - horizon - first) / pd.Timedelta(days=1)
+    room = usable - horizon_days - settings.min_train_days
+    count = min(folds, int(room // settings.min_test_days))
+    if count < 1:
+        return []
+    # One window more than are tested: the first fold, too, must have something to learn from.
+    length = pd.Timedelta(days=max(min(room / (count + 1), settings.max_test_days), settings.min_test_days))
+    planned = []
+    for back in range(count, 0, -1):
+        test_at = now - horizon - back * length
+        calibrate_until = test_at - horizon
+        calibrate_at = calibrate_until - length
+        trained = (calibrate_at - horizon - first) / pd.Timedelta(days=1)
+        enough = trained >= settings.min_train_days
+        planned.append(
+            Cutoffs(
+                first=first,
+                now=test_at + length + horizon,
+                horizon_days=horizon_days,
+                ripe_until=test_at + length,
+                test_at=test_at,
+                calibrate_at=calibrate_at if enough else None,
+                calibrate_until=calibrate_until if enough else None,
+            )
+        )
+    return planned

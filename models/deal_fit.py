@@ -17,7 +17,7 @@ from features.matrix import Matrix, build_matrix
 from features.properties import LeftOut, PropertySettings
 from features.snapshots import SnapshotSettings, deal_snapshots
 from features.tables import CrmTables
-from features.visibility import MICROSECONDS_PER_DAY, as_known_at, link_times, microseconds
+from features.visibility import MICROSECONDS_PER_DAY, as_known_at, instant, link_times, microseconds
 from models.audit import Audit, AuditSettings
 from models.boosting import FloatArray
 from models.contact_fit import category_fields
@@ -29,6 +29,7 @@ from models.point_replay import apply_rules
 from models.point_rules import PointRules
 from models.points_map import PointsMap, fit_points_map
 from models.stage_rates import ManualStageProbabilities, StageRates
+from models.staleness import Staleness, fit_staleness
 
 FOREVER_DAYS: Final = 36_500.0
 
@@ -77,12 +78,16 @@ class DealRows:
 
     def keep(self, mask: NDArray[np.bool_]) -> DealRows:
         """Return the chosen rows."""
+        return self.take(np.flatnonzero(mask))
+
+    def take(self, places: NDArray[np.int64]) -> DealRows:
+        """Return the rows at these places, as often as they are named."""
         return DealRows(
-            snapshots=self.snapshots.loc[mask].reset_index(drop=True),
-            pipeline=self.pipeline[mask],
-            stage=self.stage[mask],
-            outcome=self.outcome[mask],
-            days_to_outcome=self.days_to_outcome[mask],
+            snapshots=self.snapshots.iloc[places].reset_index(drop=True),
+            pipeline=self.pipeline[places],
+            stage=self.stage[places],
+            outcome=self.outcome[places],
+            days_to_outcome=self.days_to_outcome[places],
         )
 
     def deals_with(self, outcome: int) -> int:
@@ -108,6 +113,7 @@ class DealFit:
     left_out: tuple[LeftOut, ...]
     train: DealRows
     shares: DriftReference
+    staleness: Staleness
 
     def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
         """Build the features of these snapshots."""
@@ -233,17 +239,8 @@ def fit_deals(
     step = deal_step(won=rows.deals_with(WON), lost=rows.deals_with(LOST), settings=inputs.ladder)
     model = None
     if step.is_model:
-        as_of = microseconds(rows.snapshots["as_of"])
-        model = fit_landmark(
-            features=matrix.features,
-            categories=[feature.name for feature in contract.features if feature.is_category],
-            pipelines=rows.pipeline,
-            outcome=rows.outcome,
-            days_to_outcome=rows.days_to_outcome,
-            days_known=(cutoff - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1) - as_of / MICROSECONDS_PER_DAY,
-            weight=rows.weight,
-            buckets=buckets,
-            settings=inputs.landmark,
+        model = fit_deal_model(
+            features=matrix.features, rows=rows, contract=contract, cutoff=cutoff, buckets=buckets, inputs=inputs
         )
     points = points_of_deals(
         tables=known, snapshots=ripe_rows.snapshots, rules=inputs.rules, properties=inputs.properties
@@ -264,9 +261,34 @@ def fit_deals(
         stall_days=_stall_days(timelines, quantile=inputs.stall_quantile),
         left_out=tuple(left_out),
         train=ripe_rows,
+        staleness=fit_staleness(timelines=timelines, cutoff=instant(cutoff), factor=inputs.landmark.stale_factor),
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=rows.deal_id, weight=rows.weight
         ),
+    )
+
+
+def fit_deal_model(
+    *,
+    features: pd.DataFrame,
+    rows: DealRows,
+    contract: FeatureContract,
+    cutoff: pd.Timestamp,
+    buckets: Buckets,
+    inputs: DealInputs,
+) -> LandmarkModel:
+    """Fit the landmark model on rows with all that was known of their outcome just before ``cutoff``."""
+    as_of = microseconds(rows.snapshots["as_of"])
+    return fit_landmark(
+        features=features,
+        categories=[feature.name for feature in contract.features if feature.is_category],
+        pipelines=rows.pipeline,
+        outcome=rows.outcome,
+        days_to_outcome=rows.days_to_outcome,
+        days_known=(cutoff - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1) - as_of / MICROSECONDS_PER_DAY,
+        weight=rows.weight,
+        buckets=buckets,
+        settings=inputs.landmark,
     )
 
 

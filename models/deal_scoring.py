@@ -21,6 +21,7 @@ from models.explanation import centred, landmark_effects, reasons_json
 from models.landmark import WinCurve
 from models.ranking import trends
 from models.stage_rates import ManualStageProbabilities, StageRates
+from models.staleness import Staleness, stale_deals
 
 NO_STAGE: Final = "no stage is known at the as-of"
 CURVE_LOW, CURVE_MIDDLE, CURVE_HIGH = 0.1, 0.5, 0.9
@@ -35,14 +36,32 @@ class ScoredDeals:
     curve: WinCurve
 
 
-def deal_population(*, tables: CrmTables, as_of: pd.Timestamp) -> pd.DataFrame:
-    """List every deal known before ``as_of`` that has not closed: deal, deal_id, as_of, weight, not_scored."""
+def deal_population(*, tables: CrmTables, as_of: pd.Timestamp, staleness: Staleness | None = None) -> pd.DataFrame:
+    """List every deal known before ``as_of`` that has not closed, where it stands, and in ``not_scored`` why it has no
+    score.
+
+    Not scored are deals without a known stage and, by ``staleness``, those open for much longer than any that was won.
+    """
     timelines = build_timelines(as_known_at(tables, as_of=as_of))
     everyone = np.arange(len(timelines.deal_ids))
-    here = timelines.stream.last_before(objects=everyone, as_of=np.full(len(everyone), instant(as_of)))
+    now = np.full(len(everyone), instant(as_of))
+    here = timelines.stream.last_before(objects=everyone, as_of=now)
     placed = here >= 0
     not_closed = ~placed
     not_closed[placed] = timelines.outcome[here[placed]] == OPEN
+    why_not = np.full(len(everyone), NO_STAGE, dtype=object)
+    why_not[placed] = None
+    stages = timelines.stages.iloc[timelines.stage[here[placed]]]
+    where = pd.DataFrame(None, index=everyone, columns=["in_pipeline", "in_stage"], dtype=object)
+    where.loc[placed] = stages[["pipeline", "stage"]].to_numpy(dtype=object)
+    if staleness is not None:
+        why_not[placed] = stale_deals(
+            staleness,
+            timelines=timelines,
+            deals=everyone[placed],
+            as_of=now[placed],
+            pipelines=stages["pipeline"].to_numpy(dtype=object),
+        )
     chosen = everyone[not_closed]
     return pd.DataFrame(
         {
@@ -50,14 +69,16 @@ def deal_population(*, tables: CrmTables, as_of: pd.Timestamp) -> pd.DataFrame:
             "deal_id": pd.Series(timelines.deal_ids[chosen], dtype="str"),
             "as_of": pd.Series(as_of, index=range(len(chosen))).dt.as_unit("us"),
             "weight": 1.0,
-            "not_scored": [None if known else NO_STAGE for known in placed[chosen]],
+            "in_pipeline": pd.Series(where["in_pipeline"].to_numpy()[chosen], dtype="str"),
+            "in_stage": pd.Series(where["in_stage"].to_numpy()[chosen], dtype="str"),
+            "not_scored": why_not[chosen],
         }
     )
 
 
 def deal_matrix(*, bundle: Bundle, tables: CrmTables, population: pd.DataFrame, as_of: pd.Timestamp) -> Matrix:
     """Build the features of every deal whose stage is known."""
-    placed = population.loc[population["not_scored"].isna()].drop(columns="not_scored")
+    placed = population.loc[population["not_scored"].isna()].drop(columns=["in_pipeline", "in_stage", "not_scored"])
     known = as_known_at(tables, as_of=as_of)
     return build_matrix(tables=known, snapshots=placed.reset_index(drop=True), contract=bundle.data.contract)
 
@@ -113,7 +134,7 @@ def score_deals(
             win_probability=scored.probability,
             win_low=low,
             win_high=high,
-            win_within_horizon=_scaled(curve.won_within(data.horizon_days), curve, scored.probability),
+            win_within_horizon=win_within(curve=curve, probability=scored.probability, days=data.horizon_days),
             expected_close_at=_close_at(as_of, curve.win_quantile_days(CURVE_MIDDLE)),
             expected_close_low=_close_at(as_of, curve.win_quantile_days(CURVE_LOW)),
             expected_close_high=_close_at(as_of, curve.win_quantile_days(CURVE_HIGH)),
@@ -131,43 +152,53 @@ def score_deals(
         )
     else:
         frame = frame.assign(not_scored=RANK_ONLY)
-    rest = population.loc[population["not_scored"].notna(), ["deal_id", "as_of", "not_scored"]]
+    rest = population.loc[
+        population["not_scored"].notna(), ["deal_id", "as_of", "in_pipeline", "in_stage", "not_scored"]
+    ]
+    rest = rest.rename(columns={"in_pipeline": "pipeline", "in_stage": "stage"})
     return pd.concat([frame, rest], ignore_index=True).assign(object_type="deal")
 
 
-def deal_effects(*, bundle: Bundle, matrix: Matrix, rows: DealRows, points: FloatArray | None) -> ScoredDeals:
-    """Score open deals with the bundle's model, or with the fallback that its test preferred."""
+def deal_curve(
+    *, bundle: Bundle, matrix: Matrix, rows: DealRows, points: FloatArray | None
+) -> tuple[FloatArray, WinCurve]:
+    """Return the probability to publish and its curve: of the model, or of the fallback that its test preferred."""
     data = bundle.data
-    features = data.contract.features
     if data.use == "model":
-        model = bundle.landmark()
-        curve = model.curve(features=matrix.features, pipelines=rows.pipeline)
-        _, effects = landmark_effects(
-            model=model,
-            calibrator=data.calibrator,
-            features=matrix.features,
-            background=bundle.background(),
-            contract=features,
-        )
-        return ScoredDeals(probability=data.calibrator.apply(curve.won[:, -1]), effects=effects, curve=curve)
+        curve = bundle.landmark().curve(features=matrix.features, pipelines=rows.pipeline)
+        return data.calibrator.apply(curve.won[:, -1]), curve
     if data.use == "stage_rate":
         rate = StageRates.from_dict(data.stage_rates).predict(pipeline=rows.pipeline, stage=rows.stage)
     elif data.use == "rules" and data.points_map is not None and points is not None:
         rate = data.points_map.predict(points)
     else:
         rate = np.full(len(rows.outcome), data.base_rate)
-    return _flat(bundle, rate=rate, rows=rows)
+    return rate, flat_curve(rate, edges=bundle.buckets().of(rows.pipeline))
 
 
-def _flat(bundle: Bundle, *, rate: FloatArray, rows: DealRows) -> ScoredDeals:
+def deal_effects(*, bundle: Bundle, matrix: Matrix, rows: DealRows, points: FloatArray | None) -> ScoredDeals:
+    """Score open deals with the bundle's model, or with the fallback that its test preferred."""
+    probability, curve = deal_curve(bundle=bundle, matrix=matrix, rows=rows, points=points)
+    if bundle.data.use != "model":
+        return ScoredDeals(probability=probability, effects=_flat_effects(bundle, rate=probability), curve=curve)
+    _, effects = landmark_effects(
+        model=bundle.landmark(),
+        calibrator=bundle.data.calibrator,
+        features=matrix.features,
+        background=bundle.background(),
+        contract=bundle.data.contract.features,
+    )
+    return ScoredDeals(probability=probability, effects=effects, curve=curve)
+
+
+def _flat_effects(bundle: Bundle, *, rate: FloatArray) -> FloatArray:
     """Explain a rate by the one feature it rests on: the stage (or, for points, who is involved)."""
     family = "people" if bundle.data.use == "rules" else "stage"
     names = [feature.name for feature in bundle.data.contract.features]
     lead = names.index("contacts_count" if family == "people" and "contacts_count" in names else "stage")
     effects = np.zeros((len(rate), len(names)))
     effects[:, lead] = rate - bundle.data.base_rate
-    curve = flat_curve(rate, edges=bundle.buckets().of(rows.pipeline))
-    return ScoredDeals(probability=rate, effects=effects, curve=curve)
+    return effects
 
 
 def _amount(tables: CrmTables, timelines: Timelines, deals: np.ndarray, *, as_of: int) -> FloatArray:
@@ -186,11 +217,11 @@ def _amount(tables: CrmTables, timelines: Timelines, deals: np.ndarray, *, as_of
     return pd.to_numeric(pd.Series(value, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
 
 
-def _scaled(won: FloatArray, curve: WinCurve, probability: FloatArray) -> FloatArray:
-    """Bring a point of the curve along when its end was calibrated."""
+def win_within(*, curve: WinCurve, probability: FloatArray, days: FloatArray | float) -> FloatArray:
+    """Return P(won within ``days``) where ``probability`` is what the curve's end was calibrated to."""
     end = curve.won[:, -1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(end > 0, won * probability / end, 0.0)
+        return np.where(end > 0, curve.won_within(days) * probability / end, 0.0)
 
 
 def _close_at(as_of: pd.Timestamp, days: FloatArray) -> pd.Series:

@@ -7,36 +7,41 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features.episodes import build_timelines
 from features.matrix import Matrix
 from features.tables import CrmTables
-from features.visibility import as_known_at, microseconds
+from features.visibility import as_known_at
 from models.audit import Audit
 from models.audit_questions import audit_deals
 from models.boosting import FloatArray
 from models.bundle import Bundle, BundleData
-from models.calibration import Calibrator, choose_calibrator
+from models.calibration import CalibrationChoice, Calibrator
+from models.champion import Champion, against_champion_of_deals
 from models.cutoffs import Cutoffs, plan_cutoffs
 from models.deal_fit import (
     DealFit,
     DealInputs,
     DealRows,
-    deal_rows,
     fit_deals,
     points_of_deals,
+    rows_of,
     support_buckets,
     won_in_support,
 )
-from models.deal_scoring import deal_effects, deal_matrix, deal_population
+from models.deal_proof import DealProof, calibrator_of_deals, prove_deals
+from models.deal_scoring import deal_effects, deal_population
 from models.drift import FeatureDrift, drift
 from models.drivers import drivers
-from models.evaluation import Evaluation, Verdict, evaluate
+from models.evaluation import Evaluation, Verdict
 from models.explanation import Reference, centred, reference_of
+from models.gate import SCORER_OF, calibration_failures
 from models.intervals import VennAbers, fit_venn_abers
 from models.landmark import Buckets
-from models.promotion import SCORER_OF, calibration_failures, judge
+from models.promotion import Evidence, judge
+from models.refit import deal_refitter
+from models.shift import Shift, population_shift
+from models.stability import Stability, stability
 from models.training import (
     NothingToLearnError,
     Trained,
@@ -44,7 +49,6 @@ from models.training import (
     evaluation_document,
     first_fact,
     in_id_order,
-    labels_for,
     protocol_of,
     sample_rows,
     with_quality,
@@ -52,6 +56,7 @@ from models.training import (
 
 REFERENCE_ROWS: Final = 400
 BACKGROUND_ROWS: Final = 24
+SHIFT_ROWS: Final = 4000
 
 
 def deal_inputs(settings: TrainingSettings) -> DealInputs:
@@ -69,7 +74,7 @@ def deal_inputs(settings: TrainingSettings) -> DealInputs:
 
 
 @dataclass(frozen=True)
-class _Start:
+class DealStart:
     """What a training begins with: what was known, since when, how far it reaches, and what the audit found in it."""
 
     known: CrmTables
@@ -81,10 +86,11 @@ class _Start:
 
 def audit_of_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Audit:
     """Audit what a training as of ``as_of`` would learn from."""
-    return _start(tables=tables, as_of=as_of, settings=settings).audit
+    return start_deals(tables=tables, as_of=as_of, settings=settings).audit
 
 
-def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> _Start:
+def start_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> DealStart:
+    """Gather what a training begins with; raises ``NothingToLearnError`` without any deals to learn from."""
     known = in_id_order(as_known_at(tables, as_of=as_of))
     inputs = deal_inputs(settings)
     first = first_fact(known, question="deals") if len(known["deals"]) else as_of
@@ -104,62 +110,82 @@ def _start(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings
         replicates=settings.bootstrap_replicates,
         seed=settings.seed,
     )
-    return _Start(known=known, first=first, buckets=buckets, inputs=inputs, audit=audit)
+    return DealStart(known=known, first=first, buckets=buckets, inputs=inputs, audit=audit)
 
 
-def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Trained:
+def train_deals(
+    *, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings, champion: Champion | None = None
+) -> Trained:
     """Train on what was known just before ``as_of``.
 
     The horizon of ``win_probability`` is the one that the history supports: the end of the last future bucket. The
     procedure that makes the published scores is run once as of ``test_at`` and judged on later outcomes, then run
-    again as of today. Raises ``NothingToLearnError`` if no deal has closed.
+    again as of today. A ``champion`` is the version that is live, which it may or may not replace. Raises
+    ``NothingToLearnError`` if no deal has closed.
     """
-    start = _start(tables=tables, as_of=as_of, settings=settings)
+    start = start_deals(tables=tables, as_of=as_of, settings=settings)
     known, first, buckets, inputs = start.known, start.first, start.buckets, start.inputs.refusing(start.audit)
-    horizon = max([*(edges[-1] for edges in buckets.edges.values()), buckets.shared[-1]])
+    horizon = buckets.longest_days
     cutoffs = plan_cutoffs(first=first, now=as_of, horizon_days=horizon, settings=settings.split)
     today = fit_deals(tables=known, cutoff=as_of, first=first, buckets=buckets, inputs=inputs)
 
-    evaluation, calibrator, venn_abers = None, Calibrator(), VennAbers()
-    population, y_obs, drifted = today.train, None, None
-    if cutoffs.test_at is not None:
-        past = fit_deals(tables=known, cutoff=cutoffs.test_at, first=first, buckets=buckets, inputs=inputs)
-        test, outcome = _labelled(
-            known, start=cutoffs.test_at, end=cutoffs.ripe_until, known_until=as_of, buckets=buckets, inputs=inputs
+    proof = prove_deals(
+        tables=known, cutoffs=cutoffs, first=first, buckets=buckets, inputs=inputs, calibration=settings.calibration
+    )
+    evaluation, chosen, venn_abers = None, CalibrationChoice(Calibrator()), VennAbers()
+    drifted: list[FeatureDrift] = []
+    population, y_obs = today.train, None
+    if proof is not None:
+        population, y_obs = proof.labelled, proof.rows.y_obs
+        drifted = drift(
+            reference=proof.past.shares,
+            matrix=proof.matrix.features,
+            objects=proof.labelled.deal_id,
+            weight=proof.labelled.weight,
         )
-        if 0 < outcome.sum() < len(outcome):
-            matrix = past.matrix(tables=known, snapshots=test.snapshots)
-            drifted = drift(reference=past.shares, matrix=matrix.features, objects=test.deal_id, weight=test.weight)
-            raw = past.curve(matrix=matrix, rows=test).won[:, -1]
-            calibrator = _choose(raw, test, outcome, settings)
-            evaluation = _evaluate(
-                past,
-                test,
-                y_obs=outcome,
-                matrix=matrix,
-                probability=_earlier_calibrator(known, cutoffs, first, buckets, inputs, settings).apply(raw),
-                tables=known,
-                cutoffs=cutoffs,
-                inputs=inputs,
-                settings=settings,
-            )
-            venn_abers = fit_venn_abers(
-                probability=calibrator.apply(raw),
-                y_obs=outcome,
-                weight=test.weight,
-                objects=test.snapshots["deal"].to_numpy(),
-            )
-            population, y_obs = test, outcome
-    verdict = judge(evaluation=evaluation, step=today.step, note=cutoffs.note(), settings=settings.gate)
-    if verdict.use == "rules" and (evaluation is None or today.points_map is None):
-        verdict = Verdict(use="stage_rate", reasons=verdict.reasons)
+        chosen = calibrator_of_deals(
+            raw=proof.raw, rows=proof.labelled, y_obs=y_obs, buckets=buckets, calibration=settings.calibration
+        )
+        evaluation = proof.rows.evaluate(
+            as_of=as_of,
+            horizon_days=horizon,
+            protocol=protocol_of(cutoffs),
+            replicates=settings.bootstrap_replicates,
+            seed=settings.seed,
+        )
+        venn_abers = fit_venn_abers(
+            probability=chosen.calibrator.apply(proof.raw),
+            y_obs=y_obs,
+            weight=proof.rows.weight,
+            objects=proof.rows.objects,
+        )
+    scored_matrix = _open_now(today, known, as_of=as_of)
+    evidence = Evidence(
+        evaluation=evaluation,
+        step=today.step,
+        note=cutoffs.note(),
+        suspects={name: why for name, why in start.audit.warned.items() if name in today.contract.names},
+        shift=_shift(today, known, proof, scored_matrix, drifted),
+        stability=_stability(today, known, first, scored_matrix, inputs=inputs, settings=settings),
+        champion=None
+        if champion is None
+        else against_champion_of_deals(
+            champion=champion, proof=proof, tables=known, cutoffs=cutoffs, settings=settings
+        ),
+    )
+    points_tested = evaluation is not None and today.points_map is not None
+    verdict = judge(
+        evidence,
+        settings=settings.gate,
+        publishable=("rules", "base_rate", "stage_rate") if points_tested else ("base_rate", "stage_rate"),
+    )
     bundle = _pack(
         today,
         population=population,
         y_obs=y_obs,
         verdict=verdict,
         evaluation=evaluation,
-        calibrator=calibrator,
+        calibrator=chosen.calibrator,
         venn_abers=venn_abers,
         tables=known,
         cutoffs=cutoffs,
@@ -169,102 +195,63 @@ def train_deals(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSet
     bundle = with_quality(
         bundle,
         audit=start.audit,
+        evidence=evidence.to_dict() | {"calibration": chosen.to_dict() if proof is not None else None},
         reference=today.shares,
-        test=drifted,
-        scored=_drift_of_scored(bundle, today, known, as_of),
+        test=drifted if proof is not None else None,
+        scored=drift(
+            reference=today.shares,
+            matrix=scored_matrix.features,
+            objects=scored_matrix.snapshots["deal_id"].to_numpy(),
+        ),
     )
     return Trained(bundle=bundle, evaluation=evaluation, verdict=verdict)
 
 
-def _drift_of_scored(bundle: Bundle, today: DealFit, known: CrmTables, as_of: pd.Timestamp) -> list[FeatureDrift]:
-    population = deal_population(tables=known, as_of=as_of)
-    matrix = deal_matrix(bundle=bundle, tables=known, population=population, as_of=as_of)
-    return drift(reference=today.shares, matrix=matrix.features, objects=matrix.snapshots["deal_id"].to_numpy())
+def _open_now(today: DealFit, known: CrmTables, *, as_of: pd.Timestamp) -> Matrix:
+    everyone = deal_population(tables=known, as_of=as_of, staleness=today.staleness)
+    columns = ["deal", "deal_id", "as_of", "weight"]
+    placed = everyone.loc[everyone["not_scored"].isna(), columns].reset_index(drop=True)
+    return today.matrix(tables=known, snapshots=placed)
 
 
-def _labelled(
-    tables: CrmTables,
-    *,
-    start: pd.Timestamp,
-    end: pd.Timestamp,
-    known_until: pd.Timestamp,
-    buckets: Buckets,
-    inputs: DealInputs,
-) -> tuple[DealRows, FloatArray]:
-    rows, timelines = deal_rows(tables=tables, start=start, end=end, inputs=inputs)
-    y_obs = won_in_support(rows=rows, timelines=timelines, buckets=buckets, known_until=known_until)
-    ripe: NDArray[np.bool_] = ~np.isnan(y_obs)
-    return rows.keep(ripe), y_obs[ripe]
-
-
-def _choose(raw: FloatArray, rows: DealRows, y_obs: FloatArray, settings: TrainingSettings) -> Calibrator:
-    return choose_calibrator(
-        probability=raw,
-        y_obs=y_obs,
-        weight=rows.weight,
-        objects=rows.snapshots["deal"].to_numpy(),
-        as_of=microseconds(rows.snapshots["as_of"]),
-        settings=settings.calibration,
+def _shift(
+    today: DealFit, known: CrmTables, proof: DealProof | None, scored: Matrix, drifted: list[FeatureDrift]
+) -> Shift | None:
+    if today.model is None or proof is None:
+        return None
+    places = sample_rows(len(proof.labelled.outcome), most=SHIFT_ROWS)
+    tested = proof.labelled.take(places)
+    return population_shift(
+        booster=today.model.booster,
+        features=today.contract.features,
+        during_test=drifted,
+        tested=today.matrix(tables=known, snapshots=tested.snapshots).features,
+        tested_objects=tested.deal_id,
+        tested_weight=tested.weight,
+        scored=scored.features,
+        scored_objects=scored.snapshots["deal_id"].to_numpy(),
     )
 
 
-def _earlier_calibrator(
-    tables: CrmTables,
-    cutoffs: Cutoffs,
+def _stability(
+    today: DealFit,
+    known: CrmTables,
     first: pd.Timestamp,
-    buckets: Buckets,
-    inputs: DealInputs,
-    settings: TrainingSettings,
-) -> Calibrator:
-    """Choose the calibrator that would have been chosen at ``test_at``, from a fit before it."""
-    if cutoffs.calibrate_at is None or cutoffs.calibrate_until is None or cutoffs.test_at is None:
-        return Calibrator()
-    before = fit_deals(tables=tables, cutoff=cutoffs.calibrate_at, first=first, buckets=buckets, inputs=inputs)
-    if before.model is None:
-        return Calibrator()
-    then = as_known_at(tables, as_of=cutoffs.test_at)
-    rows, y_obs = _labelled(
-        then,
-        start=cutoffs.calibrate_at,
-        end=cutoffs.calibrate_until,
-        known_until=cutoffs.test_at,
-        buckets=buckets,
-        inputs=inputs,
-    )
-    raw = before.curve(matrix=before.matrix(tables=then, snapshots=rows.snapshots), rows=rows).won[:, -1]
-    return _choose(raw, rows, y_obs, settings)
-
-
-def _evaluate(
-    past: DealFit,
-    test: DealRows,
+    sample: Matrix,
     *,
-    y_obs: FloatArray,
-    matrix: Matrix,
-    probability: FloatArray,
-    tables: CrmTables,
-    cutoffs: Cutoffs,
     inputs: DealInputs,
     settings: TrainingSettings,
-) -> Evaluation:
-    points = points_of_deals(tables=tables, snapshots=test.snapshots, rules=inputs.rules, properties=inputs.properties)
-    scores = past.baselines(matrix=matrix, rows=test, points=points)
-    if past.model is not None:
-        scores = {"model": probability} | scores
-    stage = np.array([f"{p}/{s}" for p, s in zip(test.pipeline, test.stage, strict=True)], dtype=object)
-    return evaluate(
-        question="deals",
-        as_of=cutoffs.now,
-        horizon_days=cutoffs.horizon_days,
-        protocol=protocol_of(cutoffs),
-        y_obs=y_obs,
-        scores=scores,
-        labels=labels_for(scores),
-        objects=test.snapshots["deal"].to_numpy(),
-        weight=test.weight,
-        stage=stage,
-        segments={"pipeline": test.pipeline, "stage": stage},
-        replicates=settings.bootstrap_replicates,
+) -> Stability | None:
+    refitter = None
+    if settings.gate.stability_refits:
+        refitter = deal_refitter(tables=known, first=first, fit=today, inputs=inputs)
+    if refitter is None or not len(sample.features):
+        return None
+    return stability(
+        refitter=refitter,
+        sample=sample.features,
+        pipelines=rows_of(snapshots=sample.snapshots, timelines=build_timelines(known)).pipeline,
+        refits=settings.gate.stability_refits,
         seed=settings.seed,
     )
 
@@ -312,6 +299,7 @@ def _pack(
         stage_rates=today.stage_rates.to_dict(),
         stage_manual=today.manual.to_dict(),
         stall_days=today.stall_days,
+        staleness=today.staleness,
         edges=today.buckets.edges,
         shared_edges=today.buckets.shared,
         background=tuple(tuple(None if np.isnan(v) else float(v) for v in row) for row in background)

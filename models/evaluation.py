@@ -24,16 +24,21 @@ from models.metrics import (
     row_squared_error,
     weighted_mean,
 )
+from models.segments import SegmentEvaluation, segment_evaluations
 
 Question = Literal["contacts", "deals"]
 Use = Literal["model", "rules", "stage_rate", "base_rate"]
 
 MODEL: Final = "model"
 """Name of the scorer that every other scorer is a baseline for."""
+CHAMPION: Final = "champion"
+"""Name of the live version where it is measured beside a challenger."""
 
 LIST_SHARES: Final = (0.1, 0.2)
 GAIN_SHARES: Final = tuple(step / 20 for step in range(1, 21))
-DIFFERENCES: Final = ("log_loss", "brier", "auc")
+DIFFERENCES: Final = ("log_loss", "brier", "auc", "auc_within_stage", "auc_no_open_deal")
+ALIKE: Final[dict[Question, str]] = {"contacts": "auc_no_open_deal", "deals": "auc_within_stage"}
+"""The AUC among objects alike in what the stages tell: the skill that an open deal or a stage does not lend."""
 NULL_DRAWS: Final = 200
 
 
@@ -84,24 +89,16 @@ class ScorerEvaluation:
 
 
 @dataclass(frozen=True)
-class SegmentEvaluation:
-    """Observed rate and each scorer's mean probability on the rows that have one value of one segment."""
-
-    segment: str
-    value: str
-    rows: int
-    objects: int
-    positives: int
-    observed: float
-    predicted: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class Verdict:
-    """What to use for this question, and why."""
+    """What to use for this question, why, and the answer in plain words.
+
+    ``promote`` is False where the version that is live stays: then ``use`` is what the challenger itself would publish.
+    """
 
     use: Use
     reasons: tuple[str, ...]
+    promote: bool = True
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: times in ISO 8601, undefined numbers as None, no verdict before there is one."""
-        content: dict[str, Any] = plain(self)
+        content: dict[str, Any] = as_plain(self)
         if self.verdict is None:
             del content["verdict"]
         return content
@@ -206,6 +203,7 @@ def evaluate(
                     values[MODEL][metric] - values[name][metric], draws[MODEL][metric] - draws[name][metric]
                 )
                 for metric in DIFFERENCES
+                if metric in values[MODEL]
             }
             for name in scores
             if MODEL in scores and name != MODEL
@@ -213,7 +211,9 @@ def evaluate(
         segments=tuple(
             part
             for segment, column in (segments or {}).items()
-            for part in _segment(segment, column, y_obs=outcome, weight=weights, objects=objects, scores=scores)
+            for part in segment_evaluations(
+                segment, column, y_obs=outcome, weight=weights, objects=objects, scores=scores
+            )
         ),
     )
 
@@ -304,33 +304,6 @@ def _replicate(
     }
 
 
-def _segment(
-    segment: str,
-    column: AnyArray,
-    *,
-    y_obs: FloatArray,
-    weight: FloatArray,
-    objects: AnyArray,
-    scores: Mapping[str, AnyArray],
-) -> list[SegmentEvaluation]:
-    words = np.array(["missing" if _is_missing(value) else str(value) for value in column], dtype=object)
-    parts = []
-    for value in sorted(set(words)):
-        inside = words == value
-        parts.append(
-            SegmentEvaluation(
-                segment=segment,
-                value=value,
-                rows=int(inside.sum()),
-                objects=len(np.unique(np.asarray(objects)[inside])),
-                positives=int((y_obs[inside] > 0.0).sum()),
-                observed=weighted_mean(y_obs[inside], weight[inside]),
-                predicted={name: weighted_mean(as_float(s)[inside], weight[inside]) for name, s in scores.items()},
-            )
-        )
-    return sorted(parts, key=lambda part: -part.rows)
-
-
 def _check(
     *,
     y_obs: AnyArray,
@@ -380,14 +353,14 @@ def _is_missing(value: object) -> bool:
     return value is None or value != value or value == ""
 
 
-def plain(value: Any) -> Any:
-    """Return dataclasses, mappings and sequences as plain data for JSON: times in ISO 8601, undefined numbers None."""
+def as_plain(value: Any) -> Any:
+    """Return data for JSON: dataclasses as objects, times in ISO 8601, undefined numbers as None."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [as_plain(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value.isoformat() if isinstance(value, datetime) else value

@@ -58,9 +58,19 @@ def additive_effects(*, parts: FloatArray, start: float) -> tuple[float, FloatAr
 
 
 def booster_parts(*, booster: Any, features: pd.DataFrame, calibrator: Calibrator) -> tuple[FloatArray, float]:
-    """Return TreeSHAP contributions in calibrated log-odds (n, features) and their starting point."""
-    parts, start = booster_contributions(booster, features.to_numpy(dtype=np.float64))
-    return calibrator.slope * parts, calibrator.intercept + calibrator.slope * start
+    """Return TreeSHAP contributions in calibrated log-odds (n, features) and their starting point.
+
+    A calibrator that is no line in the log-odds is followed by its secant from the starting point to the row.
+    """
+    if not len(features):
+        return np.zeros(features.shape), calibrator.intercept
+    parts, base = booster_contributions(booster, features.to_numpy(dtype=np.float64))
+    start, moved = np.array([base]), parts.sum(axis=1)
+    begin, end = calibrator.apply_logit(start), calibrator.apply_logit(start + moved)
+    far = np.abs(moved) > 1e-12
+    secant = np.full(len(parts), calibrator.slopes[0])
+    secant[far] = (end[far] - begin) / moved[far]
+    return parts * secant[:, None], float(begin[0])
 
 
 def family_codes(features: Sequence[Feature]) -> tuple[list[str], np.ndarray]:
@@ -92,12 +102,13 @@ def landmark_effects(
         buckets=len(model.buckets.shared),
         family=np.append(family, -1),
         families=len(families),
-        slope=calibrator.slope,
+        slope=calibrator.slopes[0],
+        slope_no=calibrator.slopes[1],
         intercept=calibrator.intercept,
     )
     totals = shapley_from_values(values)
     base = float(values[0, 0]) if len(values) else np.nan
-    return base, _share_out(totals, shares=_win_contributions(model, rows), family=family)
+    return base, _share_out(totals, shares=win_contributions(model, rows), family=family)
 
 
 def reference_of(*, probability: FloatArray, effects: FloatArray, weight: FloatArray) -> Reference:
@@ -129,7 +140,7 @@ def reasons_json(
     )
 
 
-def _win_contributions(model: LandmarkModel, rows: FloatArray) -> FloatArray:
+def win_contributions(model: LandmarkModel, rows: FloatArray) -> FloatArray:
     """Return, per feature, TreeSHAP for winning less TreeSHAP for losing, averaged over the buckets."""
     count = len(model.buckets.shared)
     contributions = contributor(model.booster)

@@ -38,6 +38,9 @@ class LandmarkSettings(BaseModel):
     min_pipeline_closings: int = Field(
         default=60, ge=1, description="A pipeline with fewer closed deals shares the buckets of all pipelines."
     )
+    stale_factor: float = Field(
+        default=1.5, gt=1, description="A deal open this many times longer than the slowest win is stale: not scored."
+    )
     booster: BoosterSettings = BoosterSettings(trees=140, learning_rate=0.06)
 
 
@@ -55,6 +58,11 @@ class Buckets:
             len(pipelines), len(self.shared)
         )
 
+    @property
+    def longest_days(self) -> float:
+        """Return the farthest horizon of any pipeline."""
+        return max([*(edges[-1] for edges in self.edges.values()), self.shared[-1]])
+
     def support_days(self, pipelines: NDArray[np.object_]) -> FloatArray:
         """Return how far ahead the history supports a statement for each snapshot's pipeline."""
         return self.of(pipelines)[:, -1]
@@ -68,11 +76,12 @@ class WinCurve:
     lost: FloatArray
     edges: FloatArray
 
-    def won_within(self, days: float) -> FloatArray:
+    def won_within(self, days: FloatArray | float) -> FloatArray:
         """Return P(won within ``days``), linear inside a bucket, and never beyond the last one."""
         ends = np.hstack([np.zeros((len(self.edges), 1)), self.edges])
         values = np.hstack([np.zeros((len(self.won), 1)), self.won])
-        return np.array([np.interp(days, end, value) for end, value in zip(ends, values, strict=True)])
+        wanted = np.broadcast_to(np.asarray(days, dtype=np.float64), len(ends))
+        return np.array([np.interp(w, end, value) for w, end, value in zip(wanted, ends, values, strict=True)])
 
     def win_quantile_days(self, share: float) -> FloatArray:
         """Return the day by which this share of the probability of winning has come in."""

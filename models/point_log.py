@@ -13,7 +13,7 @@ from features.errors import LeadScoringError
 from features.properties import PropertySettings
 from features.tables import CrmTables
 from features.visibility import as_known_at
-from models.evaluation import plain
+from models.evaluation import as_plain
 from models.point_replay import apply_rules
 from models.point_rules import PointRules
 
@@ -54,7 +54,7 @@ class PointLog:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        content: dict[str, Any] = plain(self)
+        content: dict[str, Any] = as_plain(self)
         return {**content, "groups": dict(self.groups)}
 
 

@@ -125,6 +125,18 @@ def champions(lines: Sequence[Promotion]) -> list[str]:
     return found
 
 
+def standing_rollback(lines: Sequence[Promotion]) -> Promotion | None:
+    """Return the rollback that nobody has undone or gone past by a later promotion, if the last line is one.
+
+    >>> day = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> back = Promotion("deals", "rollback", "2", "1", day, "too bold", "cli")
+    >>> later = Promotion("deals", "promote", "1", "3", day, "by hand", "cli")
+    >>> standing_rollback([back]) == back, standing_rollback([back, later])
+    (True, None)
+    """
+    return lines[-1] if lines and lines[-1].action == "rollback" else None
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ TOLERANCE: Final = 1e-9
 MOST_MEMORY: Final = 4 * 1024**3
 CHUNK_ROWS: Final = 100_000
 _EDGE: Final = 1e-9
+_CALIBRATORS: Final = ("none", "drift", "intercept", "platt", "beta")
 
 
 class PublishedModelError(Exception):
@@ -58,8 +59,7 @@ class PublishedModel:
             chunks = [self._of_model(rows[start : start + CHUNK_ROWS]) for start in range(0, len(rows), CHUNK_ROWS)]
             return _calibrated(np.concatenate([np.zeros(0), *chunks]), self._data["calibrator"])
         if use == "rules":
-            line = self._data["points_map"]
-            return _sigmoid(line["intercept"] + line["slope"] * rows[:, -1] / 10.0)
+            return _of_points(rows[:, -1], self._data["points_map"])
         if use == "stage_rate":
             return self._of_stage(rows)
         if use == "base_rate":
@@ -155,11 +155,17 @@ def _load_booster(text: str) -> Any:
 def _calibrated(probability: FloatArray, calibrator: Mapping[str, Any]) -> FloatArray:
     if calibrator["kind"] == "none":
         return probability
-    if calibrator["kind"] not in ("intercept", "platt"):
-        raise PublishedModelError(f"the calibrator must be none, intercept or platt; it is {calibrator['kind']!r}")
+    if calibrator["kind"] not in _CALIBRATORS:
+        raise PublishedModelError(f"the calibrator must be one of {_CALIBRATORS}; it is {calibrator['kind']!r}")
     inside = np.clip(probability, _EDGE, 1 - _EDGE)
-    log_odds = np.log(inside) - np.log1p(-inside)
-    return _sigmoid(calibrator["intercept"] + calibrator["slope"] * log_odds)
+    won = calibrator["slope"]
+    lost = calibrator.get("slope_no") or won
+    return _sigmoid(calibrator["intercept"] + won * np.log(inside) - lost * np.log1p(-inside))
+
+
+def _of_points(points: FloatArray, line: Mapping[str, Any]) -> FloatArray:
+    unknown = line["intercept"] if line.get("unknown") is None else line["unknown"]
+    return _sigmoid(np.where(np.isnan(points), unknown, line["intercept"] + line["slope"] * points / 10.0))
 
 
 def _sigmoid(log_odds: FloatArray) -> FloatArray:

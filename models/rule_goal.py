@@ -17,7 +17,7 @@ from features.visibility import NEVER, Int64Array, as_known_at, codes, instant, 
 from models.boosting import FloatArray
 from models.bootstrap import cluster_weights
 from models.contact_fit import wins_of
-from models.evaluation import Estimate, plain
+from models.evaluation import Estimate, as_plain
 from models.metrics import as_float, quotient
 from models.point_replay import apply_rules
 from models.property_tests import BoolArray
@@ -60,7 +60,7 @@ class PointsGoal:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, with the arithmetic."""
-        content: dict[str, Any] = plain(self)
+        content: dict[str, Any] = as_plain(self)
         return {**content, "arithmetic": self.arithmetic()}
 
     def arithmetic(self) -> list[str]:

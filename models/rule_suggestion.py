@@ -15,7 +15,7 @@ from models.boosting import FloatArray
 from models.contact_fit import fit_contacts
 from models.contact_training import audit_of_contacts, contact_inputs
 from models.cutoffs import plan_cutoffs
-from models.evaluation import Estimate, plain
+from models.evaluation import Estimate, as_plain
 from models.point_replay import Points, apply_rules
 from models.point_rules import Criterion, PointRules, RuleGroup, Thresholds
 from models.rule_comparison import OrderComparison, compare_orders
@@ -61,7 +61,7 @@ class Lesson:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; the sheet as it would be written."""
-        content: dict[str, Any] = plain({name: getattr(self, name) for name in self.__dataclass_fields__})
+        content: dict[str, Any] = as_plain({name: getattr(self, name) for name in self.__dataclass_fields__})
         content["suggested"] = self.suggested.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return content
 

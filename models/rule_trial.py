@@ -14,7 +14,7 @@ from features.labels import won_within
 from models.boosting import FloatArray
 from models.bootstrap import cluster_weights
 from models.contact_fit import wins_of
-from models.evaluation import Estimate, plain
+from models.evaluation import Estimate, as_plain
 from models.metrics import quotient
 from models.point_replay import GRADE_LETTERS, Points, apply_rules
 from models.point_rules import PointRules
@@ -116,7 +116,7 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        content: dict[str, Any] = plain(self)
+        content: dict[str, Any] = as_plain(self)
         return content
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,19 +25,10 @@ from models.contact_fit import ContactSettings
 from models.cutoffs import Cutoffs, SplitSettings
 from models.drift import DriftReference, FeatureDrift, drift_summary
 from models.evaluation import Evaluation, Protocol, Verdict
+from models.gate import GateSettings
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
-from models.promotion import GateSettings
-
-SCORER_LABELS: Final = {
-    "model": "the model",
-    "point_rules": "your point rules",
-    "stage_manual": "the manual stage probability",
-    "stage_observed": "the observed stage rate",
-    "naive_bayes": "naive Bayes",
-    "base_rate": "the base rate",
-}
 
 
 class TrainingSettings(BaseModel):
@@ -113,11 +104,6 @@ def protocol_of(cutoffs: Cutoffs) -> Protocol:
     )
 
 
-def labels_for(scores: dict[str, Any]) -> dict[str, str]:
-    """Return the words for each scorer."""
-    return {name: SCORER_LABELS[name] for name in scores}
-
-
 def evaluation_document(
     *, question: Question, evaluation: Evaluation | None, cutoffs: Cutoffs, verdict: Verdict
 ) -> dict[str, Any]:
@@ -140,7 +126,7 @@ def evaluation_document(
         "scorers": {},
         "differences": {},
         "segments": [],
-        "verdict": {"use": verdict.use, "reasons": list(verdict.reasons)},
+        "verdict": asdict(verdict) | {"reasons": list(verdict.reasons)},
     }
 
 
@@ -148,20 +134,22 @@ def with_quality(
     bundle: Bundle,
     *,
     audit: Audit,
+    evidence: Mapping[str, Any],
     reference: DriftReference,
     test: Sequence[FeatureDrift] | None,
     scored: Sequence[FeatureDrift],
 ) -> Bundle:
-    """Add the leak audit and the drift to a bundle's evaluation: of the test rows, and of those scored at its as-of.
+    """Add to a bundle's evaluation the leak audit, what else the gate saw, and the drift.
 
-    ``reference`` is the training past that later rows will be compared with.
+    The drift is that of the test rows, and of those scored at its as-of; ``reference`` is the training past that later
+    rows will be compared with.
     """
     told = {
         "reference": reference.model_dump(mode="json"),
         "test": None if test is None else drift_summary(test),
         "scored": drift_summary(scored),
     }
-    return replace(bundle, evaluation={**bundle.evaluation, "audit": audit.to_dict(), "drift": told})
+    return replace(bundle, evaluation={**bundle.evaluation, "audit": audit.to_dict(), "drift": told, **evidence})
 
 
 def sample_rows(count: int, *, most: int) -> np.ndarray:

@@ -108,6 +108,7 @@ def coalition_wins(
     family: Int64Array,
     families: int,
     slope: float,
+    slope_no: float,
     intercept: float,
 ) -> FloatArray:
     """Return the calibrated probability of winning of every coalition (rows, 2 ** families), meant over the background.
@@ -132,6 +133,7 @@ def coalition_wins(
             family,
             families,
             slope,
+            slope_no,
             intercept,
         )
     )
@@ -278,6 +280,7 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
     family,
     families,
     slope,
+    slope_no,
     intercept,
 ):
     count = 1 << families
@@ -318,6 +321,6 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
                     still_open[coalition] = none
             for coalition in range(count):
                 inside = min(max(won[coalition], 1e-9), 1.0 - 1e-9)
-                log_odds = intercept + slope * (np.log(inside) - np.log1p(-inside))
+                log_odds = intercept + slope * np.log(inside) - slope_no * np.log1p(-inside)
                 wins[row, coalition] += 0.5 * (1.0 + np.tanh(0.5 * log_odds)) / background.shape[0]
     return wins

@@ -72,6 +72,27 @@ def test_promote_and_rollback_decide_which_version_scores(tmp_path: Path, instal
     assert [one["reason"] for one in log if one["question"] == "contacts"][-2:] == ["too bold", "promoted by hand"]
 
 
+def test_what_was_rolled_back_by_hand_is_not_promoted_again_by_training_it_again(
+    tmp_path: Path, installed: Installed
+) -> None:
+    own = installed.copied_to(tmp_path)
+    changed = write_config(tmp_path, SMALL.replace("bootstrap_replicates: 40", "bootstrap_replicates: 30"))
+    leadline("train", "--config", changed, "--home", own.home)
+    leadline("models", "rollback", "contacts", "--reason", "too bold", "--home", own.home)
+
+    run = leadline_json("run", "--config", changed, "--home", own.home)
+    equal = json.loads(leadline("train", "--config", changed, "--home", own.home, "--json").stdout)
+
+    # The run does not train what was trained already, and scores with the version that was gone back to.
+    assert run["trained"] == []
+    assert leadline_json("models", "show", "contacts", "--home", own.home)["model"]["version"] == "1"
+    contacts, deals = equal
+    assert (contacts["version"], contacts["promoted"]) == ("2", False)
+    assert contacts["not_promoted"].startswith("version 2, made with the same settings, was rolled back on 20")
+    assert contacts["not_promoted"].endswith("(too bold); once you trust it: leadline models promote contacts 2")
+    assert (deals["promoted"], deals["not_promoted"]) == (True, None)
+
+
 def test_rollback_without_an_earlier_champion_is_refused(tmp_path: Path, installed: Installed) -> None:
     own = installed.copied_to(tmp_path)
 

@@ -20,7 +20,7 @@ def score(bundle: Bundle, tables: CrmTables, as_of: pd.Timestamp, *, previous: p
             bundle=bundle, tables=tables, population=population, matrix=matrix, as_of=as_of, previous=previous
         )
     else:
-        population = deal_population(tables=tables, as_of=as_of)
+        population = deal_population(tables=tables, as_of=as_of, staleness=bundle.data.staleness)
         matrix = deal_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
         frame = score_deals(
             bundle=bundle, tables=tables, population=population, matrix=matrix, as_of=as_of, previous=previous

@@ -12,6 +12,8 @@ from models.calibration import (
     CalibrationSettings,
     Calibrator,
     choose_calibrator,
+    drift_factor,
+    fit_beta,
     fit_platt,
     log_loss_rows,
     logit,
@@ -30,11 +32,12 @@ def choose(claimed: FloatArray, y_obs: FloatArray, **changes: object) -> Calibra
     arguments: dict[str, object] = {
         "objects": np.arange(len(y_obs)),
         "as_of": np.arange(len(y_obs)),
+        "ripe_at": np.arange(len(y_obs)) + 1,
         "weight": np.ones(len(y_obs)),
         "settings": CalibrationSettings(),
         **changes,
     }
-    return choose_calibrator(probability=sigmoid(claimed), y_obs=y_obs, **arguments)  # type: ignore[arg-type]
+    return choose_calibrator(probability=sigmoid(claimed), y_obs=y_obs, **arguments).calibrator  # type: ignore[arg-type]
 
 
 @given(st.floats(-20.0, 20.0))
@@ -117,14 +120,15 @@ def test_too_few_positive_objects_are_left_alone() -> None:
 
     few, enough = (int(np.argmax(positives == count)) + 1 for count in (99, 2000))
 
-    assert choose(claimed[:few], y_obs[:few], settings=settings).kind == "none"
-    assert choose(claimed[:enough], y_obs[:enough], settings=settings).kind != "none"
+    # What rests on one shrunken number may be used all the same.
+    assert choose(claimed[:few], y_obs[:few], settings=settings).kind in ("none", "drift")
+    assert choose(claimed[:enough], y_obs[:enough], settings=settings).kind in ("intercept", "platt", "beta")
 
 
 def test_positive_rows_of_one_object_count_once() -> None:
     claimed, y_obs = draw(4000, shift=1.5)
 
-    assert choose(claimed, y_obs, objects=np.arange(4000) % 90).kind == "none"
+    assert choose(claimed, y_obs, objects=np.arange(4000) % 90).kind in ("none", "drift")
 
 
 def test_a_recalibration_that_clearly_wins_out_of_time_is_taken_and_fitted_on_all() -> None:
@@ -132,7 +136,7 @@ def test_a_recalibration_that_clearly_wins_out_of_time_is_taken_and_fitted_on_al
 
     found = choose(claimed, y_obs)
 
-    assert found.kind in ("intercept", "platt")
+    assert found.kind in ("intercept", "platt", "beta")
     assert found.intercept == pytest.approx(-1.0, abs=0.15)
 
 
@@ -149,6 +153,57 @@ def test_rows_of_a_single_moment_cannot_be_tested_out_of_time() -> None:
     claimed, y_obs = draw(4000, shift=1.5)
 
     assert choose(claimed, y_obs, as_of=np.zeros(4000, dtype=np.int64)) == Calibrator()
+
+
+def test_labels_that_ripen_after_the_later_rows_begin_teach_nothing() -> None:
+    claimed, y_obs = draw(4000, shift=-1.0)
+    seen = np.arange(4000)
+
+    half = choose_calibrator(
+        probability=sigmoid(claimed), y_obs=y_obs, weight=np.ones(4000), objects=seen, as_of=seen,
+        ripe_at=seen + 1000, settings=CalibrationSettings(),
+    )  # fmt: skip
+    never = choose_calibrator(
+        probability=sigmoid(claimed), y_obs=y_obs, weight=np.ones(4000), objects=seen, as_of=seen,
+        ripe_at=seen + 4000, settings=CalibrationSettings(),
+    )  # fmt: skip
+
+    assert half.calibrator.kind != "none"
+    assert {one.kind for one in half.tried} == {"drift", "intercept", "platt", "beta"}
+    assert never.calibrator.kind == "none"
+    assert never.note == "the window is too short to test a recalibration on later outcomes"
+
+
+def test_beta_finds_a_bend_that_no_line_in_the_log_odds_has() -> None:
+    generator = np.random.default_rng(4)
+    said = generator.uniform(0.02, 0.98, 60_000)
+    truth = sigmoid(0.3 + 0.7 * np.log(said) - 1.4 * np.log1p(-said))
+    y_obs = (generator.random(60_000) < truth).astype(float)
+
+    found = fit_beta(probability=said, y_obs=y_obs, weight=np.ones(60_000), settings=CalibrationSettings())
+
+    assert found.kind == "beta"
+    # The three draw on each other, so what was shrunk of one goes to another.
+    assert (found.intercept, *found.slopes) == pytest.approx((0.3, 0.7, 1.4), abs=0.15)
+    assert found.apply(said) == pytest.approx(truth, abs=0.02)
+    assert found.apply(said) == pytest.approx(sigmoid(found.apply_logit(logit(said))), abs=1e-12)
+    assert (np.diff(found.apply(np.sort(said))) > 0).all()
+
+
+def test_the_drift_factor_is_observed_over_expected_wins_drawn_towards_one() -> None:
+    week = 7 * 86_400_000_000
+    # Two looks each at 100 deals of the last weeks: 20 won, 40 expected; what lies before the 13 weeks does not count.
+    as_of = np.concatenate([np.zeros(50, dtype=np.int64), np.full(200, 20 * week)])
+    objects = np.concatenate([np.arange(1000, 1050), np.repeat(np.arange(100), 2)])
+    y_obs = np.concatenate([np.ones(50), np.repeat(np.arange(100) < 20, 2).astype(float)])
+
+    found = drift_factor(
+        probability=np.full(250, 0.4), y_obs=y_obs, weight=np.full(250, 3.0), objects=objects, as_of=as_of,
+        settings=CalibrationSettings(),
+    )  # fmt: skip
+
+    assert (found.observed, found.expected) == pytest.approx((20.0, 40.0))
+    assert found.factor == pytest.approx((20 + 30) / (40 + 30))
 
 
 @given(

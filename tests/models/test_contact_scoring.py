@@ -150,6 +150,16 @@ def test_a_calibrator_is_applied_and_explained(
     assert_publishable("contacts", after)
 
 
+def test_a_calibrator_that_bends_is_explained_to_the_last_digit(
+    trained_contacts: Trained, market: CrmTables, as_of: pd.Timestamp
+) -> None:
+    bent = changed(trained_contacts.bundle, calibrator=Calibrator(kind="beta", slope=0.7, slope_no=1.4, intercept=0.2))
+
+    rows = score(bent, market, as_of)
+
+    assert_publishable("contacts", rows)
+
+
 def test_rules_are_explained_by_their_criteria(small: tuple[Bundle, CrmTables]) -> None:
     bundle, tables = small
 

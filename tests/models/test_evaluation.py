@@ -83,9 +83,9 @@ def test_the_json_has_the_agreed_shape() -> None:
     assert scorer["gains"][-1] == {"share": 1.0, "captured": pytest.approx(1.0)}
     assert list(scorer["calibration_null"]) == ["ece_95", "ici_95"]
     assert list(plain["differences"]) == ["point_rules", "base_rate"]
-    assert list(plain["differences"]["base_rate"]) == ["log_loss", "brier", "auc"]
+    assert list(plain["differences"]["base_rate"]) == ["log_loss", "brier", "auc", "auc_within_stage"]
     assert list(plain["segments"][0]) == [
-        "segment", "value", "rows", "objects", "positives", "observed", "predicted",
+        "segment", "value", "rows", "objects", "positives", "observed", "low", "high", "predicted", "chance",
     ]  # fmt: skip
 
 
@@ -205,6 +205,9 @@ def test_segments_show_observed_and_predicted_largest_first() -> None:
     assert [part.value for part in (fair, missing, web)] == ["fair", "missing", "web"]
     assert (fair.rows, fair.objects, fair.positives) == (2, 1, 1)
     assert fair.observed == pytest.approx(3 / 4)
+    # One object, whose rows share one outcome with the mean probability .5: 1.96 x sqrt(.5 x .5).
+    assert fair.chance["model"] == pytest.approx(0.98, abs=1e-3)
+    assert not fair.is_off("model")
     assert fair.predicted["model"] == pytest.approx((3 * 0.6 + 0.2) / 4)
     assert (missing.observed, web.observed) == (0.0, 1.0)
 
@@ -212,7 +215,12 @@ def test_segments_show_observed_and_predicted_largest_first() -> None:
 def test_a_verdict_is_in_the_json_once_it_was_given() -> None:
     judged = replace(run(), verdict=Verdict(use="rules", reasons=("too few wins",)))
 
-    assert judged.to_dict()["verdict"] == {"use": "rules", "reasons": ["too few wins"]}
+    assert judged.to_dict()["verdict"] == {
+        "use": "rules",
+        "reasons": ["too few wins"],
+        "promote": True,
+        "answer": "",
+    }
 
 
 def test_without_a_model_the_baselines_are_measured_alone() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from models.calibration_error import NullBands
 from models.evaluation import Estimate, Evaluation, Protocol, ScorerEvaluation
+from models.gate import GateSettings, best_fallback, calibration_failures
 from models.ladder import Rung, Step
-from models.promotion import GateSettings, best_fallback, calibration_failures, judge
+from models.promotion import Evidence, judge
 
 MODEL_STEP = Step("model", "500 winning contacts were found, enough for the full model")
 LABELS = {
@@ -66,7 +67,8 @@ def make_evaluation(
 
 
 def verdict_on(evaluation: Evaluation | None, *, step: Step = MODEL_STEP) -> tuple[str, tuple[str, ...]]:
-    verdict = judge(evaluation=evaluation, step=step, note="the history is short", settings=GateSettings())
+    evidence = Evidence(evaluation=evaluation, step=step, note="the history is short", suspects={})
+    verdict = judge(evidence, settings=GateSettings(), publishable=("rules", "base_rate", "stage_rate"))
     return verdict.use, verdict.reasons
 
 

@@ -15,6 +15,7 @@ from features.sources.synthetic import SyntheticCrm
 from features.tables import CrmTables
 from features.visibility import as_known_at
 from models.boosting import BoosterSettings
+from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
 from models.contact_training import train_contacts
 from models.cutoffs import Cutoffs, SplitSettings, plan_cutoffs
@@ -27,7 +28,6 @@ from models.training import (
     evaluation_document,
     first_fact,
     in_id_order,
-    labels_for,
     protocol_of,
     sample_rows,
 )
@@ -78,12 +78,20 @@ def test_a_market_with_plain_signs_is_given_a_model(question: str, trained: Trai
 
 
 def test_a_bundle_keeps_the_recalibration_that_won_out_of_time_or_none(
-    trained_contacts: Trained, trained_deals: Trained
+    trained_contacts: Trained, market: CrmTables, as_of: pd.Timestamp
 ) -> None:
+    settings = make_settings(horizon_days=30.0, calibration=CalibrationSettings(min_positive_objects=20))
+    quick = train_contacts(tables=market, as_of=as_of, settings=settings)
+
+    # The test window is hardly longer than 90 days: no label of its first days is ripe before its last ones begin.
+    told = trained_contacts.bundle.evaluation["calibration"]
+    assert trained_contacts.bundle.data.calibrator.kind == "none"
+    assert max((one["gain"] - one["error"] for one in told["tried"]), default=0.0) <= 0.0
     # So few small trees are too cautious about contacts, whose signs are plain: their log-odds want stretching.
-    assert trained_contacts.bundle.data.calibrator.kind == "platt"
-    assert trained_contacts.bundle.data.calibrator.slope > 1.2
-    assert trained_deals.bundle.data.calibrator.kind == "none"
+    chosen = quick.bundle.data.calibrator
+    assert chosen.kind in ("platt", "beta")
+    assert max(chosen.slopes) > 1.2
+    assert quick.bundle.evaluation["calibration"]["kind"] == chosen.kind
 
 
 @QUESTIONS
@@ -335,13 +343,7 @@ def test_without_a_test_the_document_says_only_what_is_known() -> None:
         "test_from": None, "test_to": None, "purge_days": 90.0, "note": cutoffs.note(),
     }  # fmt: skip
     assert document["base_rate"] is None
-    assert document["verdict"] == {"use": "rules", "reasons": ["not proven"]}
-
-
-def test_every_scorer_has_words() -> None:
-    assert labels_for({"model": 1, "stage_manual": 2}) == {
-        "model": "the model", "stage_manual": "the manual stage probability",
-    }  # fmt: skip
+    assert document["verdict"] == {"use": "rules", "reasons": ["not proven"], "promote": True, "answer": ""}
 
 
 @pytest.mark.parametrize(

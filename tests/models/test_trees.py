@@ -144,8 +144,10 @@ def test_a_tree_deeper_than_any_fixed_stack_is_walked_whole() -> None:
     assert found[:, 0, 0, 1] == pytest.approx(raw_scores(booster, rows)[:, 0], abs=1e-12)
 
 
-@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.8, -0.4)])
-def test_coalition_wins_are_the_mean_win_probability_of_the_hybrid_rows(slope: float, intercept: float) -> None:
+@pytest.mark.parametrize(("slope", "slope_no", "intercept"), [(1.0, 1.0, 0.0), (0.8, 0.8, -0.4), (0.7, 1.3, 0.2)])
+def test_coalition_wins_are_the_mean_win_probability_of_the_hybrid_rows(
+    slope: float, slope_no: float, intercept: float
+) -> None:
     booster = bucket_booster()
     rows, background = awkward_rows()[:6], make_features(4, seed=11).to_numpy()
 
@@ -157,6 +159,7 @@ def test_coalition_wins_are_the_mean_win_probability_of_the_hybrid_rows(slope: f
         family=np.append(FAMILY, -1),
         families=3,
         slope=slope,
+        slope_no=slope_no,
         intercept=intercept,
     )
 
@@ -164,7 +167,7 @@ def test_coalition_wins_are_the_mean_win_probability_of_the_hybrid_rows(slope: f
         mixed = hybrids(rows, background, coalition=coalition)
         hazards = np.asarray(booster.predict(with_bucket(mixed, np.arange(3)))).reshape(len(mixed), 3, 3)
         won = accumulate(hazards)[0][:, -1]
-        expected = 1 / (1 + np.exp(-(intercept + slope * np.log(won / (1 - won)))))
+        expected = 1 / (1 + np.exp(-(intercept + slope * np.log(won) - slope_no * np.log(1 - won))))
         assert found[:, coalition] == pytest.approx(expected.reshape(6, 4).mean(axis=1), abs=1e-12)
 
 
