@@ -130,6 +130,18 @@ class HubSpotClient:
         """Return the body of an answer."""
         return self.ask("GET", path, parameters=parameters).body
 
+    def pages(self, path: str, parameters: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """Return what all pages of a short list hold."""
+        found: list[Mapping[str, Any]] = []
+        after: dict[str, str] = {}
+        while True:
+            body = self.get(path, {"limit": "100", **parameters, **after})
+            found += body["results"]
+            following = next_cursor(body)
+            if following is None:
+                return found
+            after = {"after": following}
+
     def post(self, path: str, body: Any) -> Answer:
         """Send a body; whatever is sent must be safe to send twice, since a lost answer is asked for again."""
         return self.ask("POST", path, body=body)
@@ -258,6 +270,12 @@ class HubSpotClient:
             "(source.pace.keep_daily). All that was read is kept; run again after midnight in the account's time zone "
             "and it goes on from there."
         )
+
+
+def next_cursor(body: Mapping[str, Any]) -> str | None:
+    """Return where the next page of an answer begins; None after the last one."""
+    following = (body.get("paging") or {}).get("next") or {}
+    return following.get("after")
 
 
 def spoken(body: Mapping[str, Any]) -> str:
