@@ -91,13 +91,14 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
 @config_option
 @data_option
 @as_of_option
+@home_option
 @json_option
-def check(config: Path, data: Path | None, as_of: datetime | None, as_json: bool) -> None:
+def check(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Say what is wrong with the tables; exit 1 if anything is an error."""
     from flows.pipeline import check as check_source
     from flows.summary import show_findings
 
-    workplace = _workplace(config, data, Path("var"))
+    workplace = _workplace(config, data, home)
     _, findings = check_source(workplace, as_of=_as_of(workplace, as_of))
     if as_json:
         _print_json([finding.to_dict() for finding in findings])
@@ -111,14 +112,15 @@ def check(config: Path, data: Path | None, as_of: datetime | None, as_json: bool
 @config_option
 @data_option
 @as_of_option
+@home_option
 @json_option
-def audit(config: Path, data: Path | None, as_of: datetime | None, as_json: bool) -> None:
+def audit(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Say which columns know more than anybody could have known; exit 1 if one is refused."""
     from features.findings import refuse_errors
     from flows.auditing import audit_question, show_audit
     from flows.pipeline import check as check_source
 
-    workplace = _workplace(config, data, Path("var"))
+    workplace = _workplace(config, data, home)
     instant = _as_of(workplace, as_of)
     tables, findings = check_source(workplace, as_of=instant)
     refuse_errors(findings)

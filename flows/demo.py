@@ -24,7 +24,7 @@ def run_demo(*, home: Path, contacts: int, now: datetime, quiet: bool = False) -
     assert isinstance(configured.source, SyntheticSourceSettings)
     source = configured.source.model_copy(update={"contacts": contacts})
     settings = configured.model_copy(update={"source": source})
-    made, name = make_source(settings, config=config, data=None)
+    made, name = make_source(settings, config=config, data=None, home=home)
     workplace = Workplace(
         settings=settings, rules=load_rules(settings, config=config), source=made, source_name=name, home=home
     )

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
+from features.findings import Finding
+from features.sources.hubspot.client import Answer, Credentials, HubSpotClient
+from features.sources.hubspot.crm_tables import crm_tables
+from features.sources.hubspot.kinds import HubSpotSettings
+from features.sources.hubspot.landing import Landing
+from features.sources.hubspot.sync import Sync
 from features.sources.hubspot_sandbox.account import KINDS, Account, PropertyRule
 from features.sources.hubspot_sandbox.answers import Reply
 from features.sources.hubspot_sandbox.api import Api, Request
+from features.tables import CrmTables
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 TOKEN = "pat-eu1-canary-4711"
@@ -102,8 +114,6 @@ HTML = b"<html><body>502 Bad Gateway</body></html>"
 
 def truncated(reply: Reply) -> Reply:
     """Cut an answer in the middle: fewer bytes than its header promises."""
-    import json
-
     whole = json.dumps(reply.body).encode()
     return Reply(reply.status, None, {**reply.headers, "Content-Length": str(len(whole))}, whole[: len(whole) // 2])
 
@@ -151,15 +161,77 @@ class Storm:
 
 
 class Killed(BaseException):
-    """What a test raises where the process would have been killed."""
+    """Raised where a test lets the process die."""
+
+
+class MortalClient(HubSpotClient):
+    """Dies on receiving a certain answer, before anything of it can be kept."""
+
+    dies_at = 0
+
+    def ask(self, *arguments: Any, **options: Any) -> Answer:
+        answer = super().ask(*arguments, **options)
+        if self.requests == self.dies_at:
+            raise Killed
+        return answer
 
 
 @dataclass
-class KillAfter:
-    """Lets so many requests through; the next is answered, and then the process dies."""
+class Reading:
+    """Reads one account into one home, again and again; ``told`` and ``answers`` gather what was said and asked."""
 
-    requests: int
+    url: str
+    clock: VirtualClock
+    file: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    requests: int = 0
 
-    def __call__(self, _request: Request, answer: Callable[[], Reply]) -> Reply | None:
-        self.requests -= 1
-        return answer()
+    @property
+    def configured(self) -> HubSpotSettings:
+        return HubSpotSettings(base_url=self.url, **self.settings)
+
+    def sync(self, *, dies_at: int = 0) -> list[Finding]:
+        client = MortalClient(
+            settings=self.configured, credentials=Credentials(token=SecretStr(TOKEN)), clock=self.clock
+        )
+        client.dies_at = dies_at
+        with closing(Landing(self.file)) as landing, closing(client):
+            try:
+                return Sync(
+                    client=client,
+                    landing=landing,
+                    settings=self.configured,
+                    now=self.clock.now(),
+                    tell=self.told.append,
+                ).run()
+            finally:
+                self.requests = client.requests
+
+    def elsewhere(self, folder: Path) -> Reading:
+        """The same account into another home."""
+        return replace(self, file=folder / "warehouse" / "hubspot.db", told=[], requests=0)
+
+    def content(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that is landed, but for where the reading stands."""
+        queries = {
+            "records": "SELECT kind, id, created_at, updated_at, archived_at, properties FROM records",
+            "history": "SELECT * FROM history",
+            "links": "SELECT * FROM links",
+            "merges": "SELECT * FROM merges",
+            "events": "SELECT * FROM events",
+            "due": "SELECT * FROM due",
+        }
+        with closing(Landing(self.file)) as landing:
+            return {name: sorted(landing.rows(query), key=repr) for name, query in queries.items()}
+
+    def tables(self) -> CrmTables:
+        return self.tables_and_findings()[0]
+
+    def tables_and_findings(self) -> tuple[CrmTables, list[Finding]]:
+        with closing(Landing(self.file)) as landing:
+            return crm_tables(landing, self.configured)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(Landing(self.file)) as landing:
+            return list(landing.rows(query))

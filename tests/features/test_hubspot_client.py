@@ -277,4 +277,3 @@ def test_every_version_speaks_to_the_same_account(api: Api, clock: VirtualClock,
     assert listed["results"][0]["id"] == str(deal)
     assert links["results"][0]["to"][0]["toObjectId"] == str(contact)
     assert pipelines["results"][0]["id"] == "default"
-

@@ -40,8 +40,10 @@ def crm_tables(landing: Landing, settings: HubSpotSettings) -> tuple[CrmTables, 
     kept = _Kept(ids={name: set() for name in OBJECT_KINDS}, survivors=merged)
     raw: dict[str, Any] = {}
     for name in OBJECT_KINDS:
-        if landing.fact(f"position of {name}") is not None:
-            raw[name] = _objects(landing, kinds[name], kept, pipelines, findings)
+        found = _objects(landing, kinds[name], kept, pipelines, findings)
+        # An account that has none of them, or a token that may not read them: then there is no such table.
+        if found.num_rows:
+            raw[name] = found
     if "deals" in raw:
         raw["deal_contacts"] = _deal_contacts(landing, kept)
         raw["deal_stage_history"] = _stage_history(landing, kept)

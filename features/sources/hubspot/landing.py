@@ -85,7 +85,14 @@ class Landing:
         self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(body)))
 
     def land(
-        self, kind: str, objects: Iterable[Mapping[str, Any]], *, tracked: Sequence[str], sweep: int, seen_at: str
+        self,
+        kind: str,
+        objects: Iterable[Mapping[str, Any]],
+        *,
+        tracked: Sequence[str],
+        history: Sequence[str],
+        sweep: int,
+        seen_at: str,
     ) -> None:
         """Keep objects as the API returned them.
 
@@ -106,8 +113,9 @@ class Landing:
                     sweep,
                 ),
             )
-            for name, entries in (one.get("propertiesWithHistory") or {}).items():
-                self._land_history(kind, number, name, entries, values.get(name), seen_at)
+            told = one.get("propertiesWithHistory") or {}
+            for name in history:
+                self._land_history(kind, number, name, told.get(name) or (), values.get(name), seen_at)
             losers = str(values.get("hs_merged_object_ids") or "").split(";")
             self._connection.executemany(
                 "INSERT OR IGNORE INTO merges VALUES (?, ?, ?)",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 EMAIL_TYPES: Final = ("OPEN", "CLICK", "BOUNCE", "SPAMREPORT", "STATUSCHANGE")
 _EMAIL_PAGE: Final = "1000"
 _SCHEDULED: Final = "web"
+# What was read less than a minute ago is not read again.
+_SOON: Final = 60_000
 
 
 def read_email_events(sync: Sync) -> None:
@@ -21,7 +23,7 @@ def read_email_events(sync: Sync) -> None:
         name = f"position of e-mail events {event_type}"
         kept = sync.landing.fact(name) or {"until": None, "window": None, "offset": None}
         horizon = _millis(sync.horizon)
-        if kept["window"] is None:
+        if kept["window"] is None and (kept["until"] or 0) < horizon - _SOON:
             overlap = timedelta(minutes=sync.settings.overlap_minutes)
             earliest = sync.now - timedelta(days=sync.settings.email_events_days)
             since = _millis(earliest) if kept["until"] is None else kept["until"] - _span(overlap)

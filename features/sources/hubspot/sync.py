@@ -42,7 +42,8 @@ class Sync:
     def run(self) -> list[Finding]:
         """Read all that is new and return what could not be read; what is read before an error is kept."""
         read_definitions(self)
-        for kind in kinds_of(self.settings):
+        # What was never read to its end goes first: a short day must not be spent on news of the rest.
+        for kind in sorted(kinds_of(self.settings), key=lambda kind: self._position(kind).phase != "full"):
             self.optional(kind.name, kind.table, partial(self._read_kind, kind))
         if self.settings.email_events:
             self.optional("marketing e-mail events", "activities", partial(read_email_events, self))
@@ -192,7 +193,14 @@ class Sync:
 
     def _land(self, kind: Kind, found: Iterable[Mapping[str, Any]], position: Position) -> None:
         objects = list(found)
-        self.landing.land(kind.name, objects, tracked=kind.tracked, sweep=position.sweep, seen_at=iso(self.now))
+        self.landing.land(
+            kind.name,
+            objects,
+            tracked=kind.tracked,
+            history=kind.history,
+            sweep=position.sweep,
+            seen_at=iso(self.now),
+        )
         if kind.name == "contacts" and self.settings.web_events:
             self.landing.add_due("web", "contacts", [int(one["id"]) for one in objects])
 

@@ -187,7 +187,8 @@ class Api:
         if after + limit > MOST_SEARCHED:
             raise Problem(400, f"The maximum number of results is {MOST_SEARCHED}")
         filters = [one for group in request.body.get("filterGroups", []) for one in group["filters"]]
-        found = [record for record in self.account.searched(kind) if all(_passes(record, one) for one in filters)]
+        tests = [_test_of(one) for one in filters]
+        found = [record for record in self.account.searched(kind) if all(passes(record) for passes in tests)]
         for sort in request.body.get("sorts", [])[:1]:
             # The specification says text, the guides say objects; both work.
             plain = {"propertyName": sort} if isinstance(sort, str) else sort
@@ -310,8 +311,11 @@ def _page_of(items: Sequence[Any], request: Request, most: int) -> Reply:
 
 
 def _comparable(record: Record, name: str) -> float:
-    text = record.values.get(name) or "0"
-    return _number(text)
+    if name == "hs_object_id":
+        return record.id
+    if name in ("lastmodifieddate", "hs_lastmodifieddate"):
+        return record.updated_at.timestamp() * 1000
+    return _number(record.values.get(name) or "0")
 
 
 def _number(text: str) -> float:
@@ -322,24 +326,26 @@ def _number(text: str) -> float:
         return datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000
 
 
-def _passes(record: Record, condition: Mapping[str, Any]) -> bool:
+def _test_of(condition: Mapping[str, Any]) -> Callable[[Record], bool]:
+    """Return what a filter asks of a record; a property that is not set passes none but its own test."""
     name, operator = condition["propertyName"], condition["operator"]
-    if record.values.get(name) is None:
-        return bool(operator == "NOT_HAS_PROPERTY")
-    value = _comparable(record, name)
-    tests: Mapping[str, Callable[[], bool]] = {
-        "HAS_PROPERTY": lambda: True,
-        "NOT_HAS_PROPERTY": lambda: False,
-        "EQ": lambda: value == _number(condition["value"]),
-        "GT": lambda: value > _number(condition["value"]),
-        "GTE": lambda: value >= _number(condition["value"]),
-        "LT": lambda: value < _number(condition["value"]),
-        "LTE": lambda: value <= _number(condition["value"]),
-        "BETWEEN": lambda: _number(condition["value"]) <= value <= _number(condition["highValue"]),
-    }
-    return tests[operator]()
+    if operator == "NOT_HAS_PROPERTY":
+        return lambda record: record.values.get(name) is None
+    low = _number(condition["value"]) if "value" in condition else 0.0
+    high = _number(condition["highValue"]) if "highValue" in condition else low
+    compare = _OPERATORS[operator]
+    return lambda record: record.values.get(name) is not None and compare(_comparable(record, name), low, high)
 
 
+_OPERATORS: Final[Mapping[str, Callable[[float, float, float], bool]]] = {
+    "HAS_PROPERTY": lambda value, low, high: True,
+    "EQ": lambda value, low, high: value == low,
+    "GT": lambda value, low, high: value > low,
+    "GTE": lambda value, low, high: value >= low,
+    "LT": lambda value, low, high: value < low,
+    "LTE": lambda value, low, high: value <= low,
+    "BETWEEN": lambda value, low, high: low <= value <= high,
+}
 _KIND: Final = r"(?P<kind>[\w-]+)"
 _ROUTES: Final[tuple[tuple[str, str, Callable[..., Reply]], ...]] = tuple(
     (method, pattern.replace("VERSION", _VERSION).replace("KIND", _KIND), handler)
