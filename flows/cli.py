@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.commands_writeback import writeback_command
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -386,3 +387,6 @@ def _now() -> datetime:
 
 def _print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+main.add_command(writeback_command(_now))

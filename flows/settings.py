@@ -28,6 +28,7 @@ from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.promotion import GateSettings
 from models.training import TrainingSettings
+from serving.writeback.fields import WriteBackSettings
 
 STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
@@ -95,6 +96,7 @@ class Settings(BaseModel):
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
+    writeback: WriteBackSettings = WriteBackSettings()
 
     def training(self, rules: PointRules) -> TrainingSettings:
         """Return what a training needs of these settings."""

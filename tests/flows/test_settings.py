@@ -169,7 +169,7 @@ def test_a_criterion_without_a_subject_is_refused_by_its_name(tmp_path: Path) ->
         ("properties: {deals: {safe: amount}}\n", "properties.deals.safe", "'amount'"),
         ("source: {kind: synthetic, contacts: 3}\n", "source.contacts", "3"),
         ("source: {kind: synthetic, end: 2026-01-01T00:00:00}\n", "source.end", "2026"),
-        ("source: {kind: hubspot}\n", "source", "hubspot"),
+        ("source: {kind: salesforce}\n", "source", "salesforce"),
         ("source: {path: data}\n", "source", "data"),
         ("source: data\n", "source", "'data'"),
     ],
