@@ -40,12 +40,13 @@ def main() -> None:
 @main.command()
 @home_option
 @click.option("--contacts", type=click.IntRange(min=200), default=4000, show_default=True, help="How many to invent.")
+@click.option("--hubspot", is_flag=True, help="Read the CRM from a HubSpot sandbox, and write the scores back to it.")
 @json_option
-def demo(home: Path, contacts: int, as_json: bool) -> None:
+def demo(home: Path, contacts: int, hubspot: bool, as_json: bool) -> None:
     """Invent a CRM, run everything on it, and say where things lie."""
     from flows.demo import run_demo
 
-    result = run_demo(home=home, contacts=contacts, now=_now(), quiet=as_json)
+    result = run_demo(home=home, contacts=contacts, now=_now(), quiet=as_json, through_hubspot=hubspot)
     if as_json:
         _print_json(result.to_dict())
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from features.sources.hubspot.client import ConnectionSettings, HubSpotClient
+from features.sources.hubspot.client import ConnectionSettings, Credentials, HubSpotClient
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.source import landing_file
 from flows.console import Ticker, show_table, terminal
@@ -55,8 +55,8 @@ class WriteBackResult:
 
 
 @contextmanager
-def writing(workplace: Workplace) -> Iterator[WriteBack]:
-    """Hold the home and everything that a write-back needs for as long as the block runs."""
+def writing(workplace: Workplace, *, credentials: Credentials | None = None) -> Iterator[WriteBack]:
+    """Hold the home and all that a write-back needs while the block runs; by default with the environment's token."""
     from serving.writeback.ledger import Ledger
     from serving.writeback.writer import WriteBack
 
@@ -66,7 +66,9 @@ def writing(workplace: Workplace) -> Iterator[WriteBack]:
         stack.enter_context(lease(workplace.home))
         file = landing_file(workplace.home)
         landing = stack.enter_context(closing(Landing(file))) if file.exists() else None
-        client = stack.enter_context(closing(HubSpotClient(settings=connection, credentials=hubspot_credentials())))
+        client = stack.enter_context(
+            closing(HubSpotClient(settings=connection, credentials=credentials or hubspot_credentials()))
+        )
         yield WriteBack(
             client=client,
             ledger=stack.enter_context(closing(Ledger(workplace.home))),

@@ -154,3 +154,13 @@ def test_token_and_addresses_are_in_no_log_report_batch_or_ledger(
             assert TOKEN.encode() not in content, path.name
             if "warehouse" not in path.parts:
                 assert b"@f0" not in content, path.name
+
+
+@pytest.mark.slow
+def test_the_demo_reads_its_crm_from_hubspot_and_writes_the_scores_back(tmp_path: Path) -> None:
+    result = leadline("demo", "--hubspot", "--contacts", "300", "--home", tmp_path / "home")
+
+    assert result.exit_code == 0
+    assert "Writing the scores of contacts back into HubSpot" in result.stderr
+    assert (tmp_path / "home" / "writeback.db").exists()
+    assert (tmp_path / "home" / "exports" / "contacts.csv").stat().st_size > 10_000
