@@ -131,7 +131,7 @@ def test_without_a_token_the_variable_is_named(connected: Connected, monkeypatch
 
     result = leadline("check", "--config", connected.config, "--home", connected.home)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "LEADLINE_HUBSPOT_TOKEN" in result.stderr
 
 

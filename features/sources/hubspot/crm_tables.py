@@ -122,8 +122,9 @@ def _objects(
     landing: Landing, kind: Kind, kept: _Kept, pipelines: Mapping[str, Mapping[str, Any]], findings: list[Finding]
 ) -> Any:
     names = CONTRACT_NAMES[kind.name]
-    stated = [name for name in kind.history if name != "dealstage" and name not in names]
     extra = {"contacts": ["email"], "companies": [], "deals": ["pipeline", "name", "company_id"]}[kind.name]
+    taken = {"dealstage", "created_at", _KEYS[kind.name], *extra, *names, *names.values()}
+    stated = [name for name in kind.history if name not in taken]
     columns = Columns([_KEYS[kind.name], "created_at", *extra, *names.values(), *stated])
     survivors, companies = kept.survivors[kind.name], kept.survivors["companies"]
     closed = {stage["id"] for one in pipelines.values() for stage in one["stages"] if outcome_of(stage) != "open"}

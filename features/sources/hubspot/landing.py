@@ -21,10 +21,12 @@ CREATE TABLE IF NOT EXISTS history (kind TEXT, id INTEGER, property TEXT, at TEX
     PRIMARY KEY (kind, id, property, at)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS links (kind TEXT, id INTEGER, to_kind TEXT, to_id INTEGER, is_primary INTEGER,
     PRIMARY KEY (kind, id, to_kind, to_id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS links_back ON links (to_kind, to_id);
 CREATE TABLE IF NOT EXISTS merges (kind TEXT, loser INTEGER, winner INTEGER, PRIMARY KEY (kind, loser, winner))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (stream TEXT, subject TEXT, key TEXT, at TEXT, body TEXT,
     PRIMARY KEY (stream, subject, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS events_of ON events (subject);
 CREATE TABLE IF NOT EXISTS due (task TEXT, kind TEXT, id INTEGER, PRIMARY KEY (task, kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS echoes (kind TEXT, id INTEGER, updated_at TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
@@ -159,6 +161,11 @@ class Landing:
             [(at, kind, number) for number, at in updated.items()],
         )
 
+    def count(self, kind: str) -> int:
+        """Return how many objects of a kind are landed."""
+        row = self._connection.execute("SELECT count(*) FROM records WHERE kind = ?", (kind,)).fetchone()
+        return int(row[0])
+
     def unseen(self, kind: str, *, sweep: int, forgotten_before: str) -> list[int]:
         """Return objects that a sweep met nowhere: deleted for good, neither merged nor long in the recycle bin."""
         rows = self._connection.execute(
@@ -168,30 +175,22 @@ class Landing:
         )
         return [row[0] for row in rows]
 
-    def erase(self, kind: str, ids: Sequence[int]) -> None:
+    def erase(self, kind: str, ids: Iterable[int]) -> None:
         """Remove objects with all that was landed of them and of those that were merged into them."""
-        gone = set(ids)
-        while True:
-            marks = ",".join("?" * len(gone))
-            found = self._connection.execute(
-                f"SELECT loser FROM merges WHERE kind = ? AND winner IN ({marks})",  # noqa: S608
-                (kind, *gone),
-            )
-            merged = {row[0] for row in found} - gone
-            if not merged:
-                break
-            gone |= merged
-        for _, values in self.known(kind, sorted(gone)).values():
-            addresses = [values.get("email"), *str(values.get("hs_additional_emails") or "").split(";")]
-            self._connection.executemany(
-                "DELETE FROM events WHERE subject = ?", [(one.strip().lower(),) for one in addresses if one]
-            )
-        for number in gone:
-            for table in ("records", "history", "links", "due", "echoes"):
-                self._connection.execute(f"DELETE FROM {table} WHERE kind = ? AND id = ?", (kind, number))  # noqa: S608
-            self._connection.execute("DELETE FROM links WHERE to_kind = ? AND to_id = ?", (kind, number))
-            self._connection.execute("DELETE FROM merges WHERE kind = ? AND winner = ?", (kind, number))
-            self._connection.execute("DELETE FROM events WHERE subject = ?", (str(number),))
+        for number in ids:
+            self._erase_one(kind, number)
+
+    def _erase_one(self, kind: str, number: int) -> None:
+        values = next((values for _, values in self.known(kind, [number]).values()), {})
+        for address in (values.get("email"), *(values.get("hs_additional_emails") or "").split(";")):
+            if address:
+                self._connection.execute("DELETE FROM events WHERE subject = ?", (address.strip().lower(),))
+        for table in ("records", "history", "links", "due", "echoes"):
+            self._connection.execute(f"DELETE FROM {table} WHERE kind = ? AND id = ?", (kind, number))  # noqa: S608
+        self._connection.execute("DELETE FROM links WHERE to_kind = ? AND to_id = ?", (kind, number))
+        self._connection.execute("DELETE FROM events WHERE subject = ?", (str(number),))
+        query = "DELETE FROM merges WHERE kind = ? AND winner = ? RETURNING loser"
+        self.erase(kind, [row[0] for row in self._connection.execute(query, (kind, number)).fetchall()])
 
     def replace_links(self, kind: str, to_kind: str, links: Mapping[int, Mapping[int, bool]]) -> None:
         """Keep what objects are linked to, instead of what was kept before; the value says whether it is primary."""

@@ -21,6 +21,9 @@ LINKS_PAGE: Final = 1000
 # Much shorter than HubSpot's own limit: proxies on the way have limits too.
 LONGEST_QUERY: Final = 6_000
 _BIN_DAYS: Final = 85
+# More than a company deletes for good between two sweeps.
+_MANY: Final = 100
+_LARGE_SHARE: Final = 0.1
 _PRIMARY_TYPES: Final = frozenset({1, 5})
 
 
@@ -147,11 +150,25 @@ class Sync:
         if position.phase == "sweep":
             return position.at(phase="sweep archived", after=None)
         if position.phase == "sweep archived":
-            forgotten = iso(self.now - timedelta(days=_BIN_DAYS))
-            self.landing.erase(
-                kind.name, self.landing.unseen(kind.name, sweep=position.sweep, forgotten_before=forgotten)
-            )
+            self._erase_unseen(kind, position)
         return position.at(phase="idle", after=None)
+
+    def _erase_unseen(self, kind: Kind, position: Position) -> None:
+        """Remove what neither list of a sweep told of any more: HubSpot has deleted it for good.
+
+        If that is much, it is rather the token that may no longer see it all, and everything is kept.
+        """
+        forgotten = iso(self.now - timedelta(days=_BIN_DAYS))
+        gone = self.landing.unseen(kind.name, sweep=position.sweep, forgotten_before=forgotten)
+        if len(gone) > max(_MANY, self.landing.count(kind.name) * _LARGE_SHARE):
+            message = (
+                f"{len(gone):,} {kind.name} are no longer in HubSpot, neither among the present nor the archived ones; "
+                "they are kept, as the token may have lost the right to see them. If they were deleted, delete "
+                "warehouse/hubspot.db under the home and read everything again."
+            )
+            self.findings.append(Finding("warning", "many-vanished", kind.table, message, count=len(gone)))
+        else:
+            self.landing.erase(kind.name, gone)
 
     def _list_page(self, kind: Kind, position: Position, *, archived: bool, full: bool) -> Any:
         parameters = {
