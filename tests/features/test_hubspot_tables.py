@@ -394,3 +394,13 @@ def _history_rows(tables: CrmTables, filled: Filled | None) -> list[tuple[Any, .
         # The owner of a contact has no history of its own in the invented CRM.
         frame = frame.loc[(frame["property"] != "owner_id") | (frame["object_type"] == "deal")]
     return sorted(rows(frame, "object_type", "object_id", "property", "value", "known_at"), key=repr)
+
+
+def test_the_page_on_hubspot_names_every_setting() -> None:
+    from features.sources.hubspot.kinds import HubSpotSettings
+    from features.sources.hubspot.pace import PaceSettings
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "hubspot.md").read_text(encoding="utf-8")
+    settings = [*HubSpotSettings.model_fields, *PaceSettings.model_fields]
+
+    assert [name for name in settings if f"`{name}" not in page] == []

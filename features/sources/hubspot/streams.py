@@ -40,7 +40,9 @@ def read_email_events(sync: Sync) -> None:
                 parameters["offset"] = str(kept["offset"])
             body = sync.client.get(EMAIL_EVENTS, parameters)
             # Filtered events are machines that look at mails before people do.
-            people = [event for event in body["events"] if not event.get("filteredEvent")]
+            people = [
+                event for event in body["events"] if event["type"] == event_type and not event.get("filteredEvent")
+            ]
             more = bool(body.get("hasMore"))
             kept = kept | {"offset": body.get("offset")} if more else {"until": until, "window": None, "offset": None}
             with sync.landing.page():
