@@ -120,12 +120,12 @@ def test_deals_of_other_pipelines_are_left_out_and_counted(account: Account, hom
 
 
 def test_a_pipeline_that_does_not_exist_is_an_error(home: Reading) -> None:
-    read(home, pipelines=("defualt",))
+    read(home, pipelines=("sales",))
 
     errors = [finding for finding in home.tables_and_findings()[1] if finding.severity == "error"]
 
     assert len(errors) == 1
-    assert "'defualt'; it has default" in errors[0].message
+    assert "'sales'; it has default" in errors[0].message
 
 
 def test_a_property_is_known_from_each_entry_of_its_history_on(account: Account, home: Reading) -> None:
