@@ -16,6 +16,7 @@ from flows.commands_backtest import backtest
 from flows.commands_models import log_models
 from flows.commands_rules import rules
 from flows.commands_tune import tune
+from flows.commands_writeback import writeback_command
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -43,12 +44,13 @@ def main() -> None:
 @main.command()
 @home_option
 @click.option("--contacts", type=click.IntRange(min=200), default=4000, show_default=True, help="How many to invent.")
+@click.option("--hubspot", is_flag=True, help="Read the CRM from a HubSpot sandbox, and write the scores back to it.")
 @json_option
-def demo(home: Path, contacts: int, as_json: bool) -> None:
+def demo(home: Path, contacts: int, hubspot: bool, as_json: bool) -> None:
     """Invent a CRM, run everything on it, and say where things lie."""
     from flows.demo import run_demo
 
-    result = run_demo(home=home, contacts=contacts, now=_now(), quiet=as_json)
+    result = run_demo(home=home, contacts=contacts, now=_now(), quiet=as_json, through_hubspot=hubspot)
     if as_json:
         _print_json(result.to_dict())
 
@@ -95,13 +97,14 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
 @config_option
 @data_option
 @as_of_option
+@home_option
 @json_option
-def check(config: Path, data: Path | None, as_of: datetime | None, as_json: bool) -> None:
+def check(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Say what is wrong with the tables; exit 1 if anything is an error."""
     from flows.extracting import check as check_source
     from flows.summary import show_findings
 
-    workplace = _workplace(config, data, Path("var"))
+    workplace = _workplace(config, data, home)
     _, findings = check_source(workplace, as_of=_as_of(workplace, as_of))
     if as_json:
         _print_json([finding.to_dict() for finding in findings])
@@ -115,14 +118,15 @@ def check(config: Path, data: Path | None, as_of: datetime | None, as_json: bool
 @config_option
 @data_option
 @as_of_option
+@home_option
 @json_option
-def audit(config: Path, data: Path | None, as_of: datetime | None, as_json: bool) -> None:
+def audit(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Say which columns know more than anybody could have known; exit 1 if one is refused."""
     from features.findings import refuse_errors
     from flows.auditing import audit_question, show_audit
     from flows.extracting import check as check_source
 
-    workplace = _workplace(config, data, Path("var"))
+    workplace = _workplace(config, data, home)
     instant = _as_of(workplace, as_of)
     tables, findings = check_source(workplace, as_of=instant)
     refuse_errors(findings)
@@ -398,3 +402,6 @@ def _now() -> datetime:
 
 def _print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+main.add_command(writeback_command(_now))

@@ -39,6 +39,20 @@ class Progress:
         )
 
 
+class Ticker:
+    """Says on standard error how a long reading is getting on, now and then."""
+
+    def __init__(self, *, every_seconds: float = 10.0) -> None:
+        self._every_seconds = every_seconds
+        self._said_at = time.monotonic()
+
+    def tell(self, words: str) -> None:
+        """Print the words if nothing was said for a while."""
+        if time.monotonic() - self._said_at >= self._every_seconds:
+            self._said_at = time.monotonic()
+            terminal(stderr=True).print(words, style="dim", markup=False, highlight=False)
+
+
 class Step:
     """One step of a run; set ``outcome`` to say what came of it, and ``tell`` what it is at."""
 

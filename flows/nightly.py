@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import State
 
 from features.catalogue import Question
 from features.findings import Finding
+from features.sources.hubspot.client import UnavailableError
 from flows import extracting, pipeline
 from flows.lease import lease
 from flows.reporting import report_step
@@ -31,7 +32,7 @@ Plain = dict[str, Any]
 def may_pass(_task: object, _run: object, state: State[Any]) -> bool:
     """Say whether a failure may pass by itself; what was refused is refused again, at once or in a minute."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError | StoreBusyError | StoreUnreachableError)
+    return isinstance(error, OSError | StoreBusyError | StoreUnreachableError | UnavailableError)
 
 
 patient = task(retries=2, retry_delay_seconds=30, retry_condition_fn=may_pass, cache_policy=NO_CACHE)

@@ -17,6 +17,8 @@ from features.errors import LeadScoringError
 from features.feature_contract import FeatureSettings
 from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
+from features.sources.hubspot.client import Credentials
+from features.sources.hubspot.kinds import HubSpotSettings
 from features.sources.synthetic import SyntheticSettings
 from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
@@ -28,6 +30,7 @@ from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.signing import SigningSettings
 from models.training import TrainingSettings
+from serving.writeback.fields import WriteBackSettings
 
 STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
 SIGNING_KEY_VARIABLE: Final = "LEADLINE_SIGNING_KEY"
@@ -59,7 +62,15 @@ class SyntheticSourceSettings(SyntheticSettings):
     kind: Literal["synthetic"]
 
 
-SourceSettings = Annotated[FolderSettings | SyntheticSourceSettings, Field(discriminator="kind")]
+class HubSpotSourceSettings(HubSpotSettings):
+    """A HubSpot account; its token comes from the environment alone."""
+
+    kind: Literal["hubspot"]
+
+
+SourceSettings = Annotated[
+    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings, Field(discriminator="kind")
+]
 
 
 class Settings(BaseModel):
@@ -98,6 +109,7 @@ class Settings(BaseModel):
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
     signing: SigningSettings = SigningSettings()
+    writeback: WriteBackSettings = WriteBackSettings()
 
     def training(self, rules: PointRules) -> TrainingSettings:
         """Return what a training needs of these settings."""
@@ -157,6 +169,21 @@ def _key(path: Path | None, *, name: str, config: Path | None) -> bytes | None:
 def store_url(home: Path) -> SecretStr:
     """Return the score store's URL: from the environment, else SQLite under home. It may hold a password."""
     return SecretStr(os.environ.get(STORE_URL_VARIABLE) or f"sqlite:///{home / 'scores.db'}")
+
+
+def hubspot_credentials() -> Credentials:
+    """Return what opens HubSpot, from the environment: a token, or what a public app refreshes its own with."""
+    return Credentials(
+        token=_secret("LEADLINE_HUBSPOT_TOKEN"),
+        client_id=os.environ.get("LEADLINE_HUBSPOT_CLIENT_ID") or None,
+        client_secret=_secret("LEADLINE_HUBSPOT_CLIENT_SECRET"),
+        refresh_token=_secret("LEADLINE_HUBSPOT_REFRESH_TOKEN"),
+    )
+
+
+def _secret(variable: str) -> SecretStr | None:
+    text = os.environ.get(variable)
+    return SecretStr(text) if text else None
 
 
 _BOOLEAN: Final = "tag:yaml.org,2002:bool"

@@ -31,10 +31,11 @@ class Commands(click.Group):
         except LeadScoringError as error:
             from features.properties import UnknownPropertyError
             from features.sources.folder import MissingFolderError
+            from features.sources.hubspot.client import TokenRefusedError
             from flows.settings import ConfigurationError
 
             click.echo(f"error: {error}", err=True)
-            misconfigured = (ConfigurationError, MissingFolderError, UnknownPropertyError)
+            misconfigured = (ConfigurationError, MissingFolderError, TokenRefusedError, UnknownPropertyError)
             sys.exit(2 if isinstance(error, misconfigured) else 1)
         except OSError as error:
             if error.errno not in UNUSABLE_PLACE:

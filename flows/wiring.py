@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +12,14 @@ import pandas as pd
 from pydantic import SecretBytes
 
 from features.sources.base import Source
+from flows.console import Ticker
 from flows.settings import (
     ConfigurationError,
     FolderSettings,
+    HubSpotSourceSettings,
     Settings,
     SyntheticSourceSettings,
+    hubspot_credentials,
     load_rules,
     load_settings,
     public_key,
@@ -117,7 +120,7 @@ class Workplace:
 def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
     """Build everything that a configuration names; ``data`` replaces the folder of a folder source."""
     settings = load_settings(config)
-    source, name = make_source(settings, config=config, data=data)
+    source, name = make_source(settings, config=config, data=data, home=home)
     return Workplace(
         settings=settings,
         rules=load_rules(settings, config=config),
@@ -129,7 +132,7 @@ def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
     )
 
 
-def make_source(settings: Settings, *, config: Path, data: Path | None) -> tuple[Source, str]:
+def make_source(settings: Settings, *, config: Path, data: Path | None, home: Path) -> tuple[Source, str]:
     """Return the source of CRM tables and a short name for it that gives no path away."""
     chosen = settings.source
     if isinstance(chosen, FolderSettings) or data is not None:
@@ -142,6 +145,17 @@ def make_source(settings: Settings, *, config: Path, data: Path | None) -> tuple
                 file=config, message="'source.path' is empty; set it, or name a folder with --data"
             )
         return FolderSource(folder), f"folder {folder.name}"
+    if isinstance(chosen, HubSpotSourceSettings):
+        from features.sources.hubspot.source import HubSpotSource, landing_file
+
+        source = HubSpotSource(
+            settings=chosen,
+            credentials=hubspot_credentials(),
+            file=landing_file(home),
+            now=lambda: datetime.now(UTC),
+            tell=Ticker().tell,
+        )
+        return source, "HubSpot"
     from features.sources.synthetic import SyntheticSource
 
     return SyntheticSource(chosen), f"invented CRM, seed {chosen.seed}, {chosen.contacts:,} contacts"

@@ -222,7 +222,7 @@ def test_groups_may_have_any_name(tmp_path: Path) -> None:
         ("properties: {deals: {safe: amount}}\n", "properties.deals.safe", "'amount'"),
         ("source: {kind: synthetic, contacts: 3}\n", "source.contacts", "3"),
         ("source: {kind: synthetic, end: 2026-01-01T00:00:00}\n", "source.end", "2026"),
-        ("source: {kind: hubspot}\n", "source", "hubspot"),
+        ("source: {kind: salesforce}\n", "source", "salesforce"),
         ("source: {path: data}\n", "source", "data"),
         ("source: data\n", "source", "'data'"),
     ],

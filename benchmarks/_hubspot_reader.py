@@ -1,0 +1,75 @@
+"""The reading and writing sides of ``benchmarks.hubspot``, each as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+from pydantic import SecretStr
+
+from features.sources.hubspot.client import Credentials, HubSpotClient
+from features.sources.hubspot.crm_tables import crm_tables
+from features.sources.hubspot.kinds import HubSpotSettings
+from features.sources.hubspot.landing import Landing
+from features.sources.hubspot.pace import PaceSettings
+from features.sources.hubspot.source import landing_file
+from features.sources.hubspot.sync import Sync
+from serving.writeback.fields import WriteBackSettings
+from serving.writeback.ledger import Ledger
+from serving.writeback.writer import WriteBack
+
+NO_LIMIT = PaceSettings(requests_per_10_seconds=10_000_000, searches_per_second=5, keep_daily=0)
+
+
+def settings_for(url: str) -> HubSpotSettings:
+    """Return settings that ask as fast as the other side answers."""
+    return HubSpotSettings(base_url=url, pace=NO_LIMIT, email_events=False, contact_properties=("industry",))
+
+
+def read(url: str, home: Path, now: str, _day: str) -> dict[str, int]:
+    """Bring the landing up to date."""
+    client = HubSpotClient(settings=settings_for(url), credentials=Credentials(token=SecretStr("sandbox")))
+    landing = Landing(landing_file(home))
+    moment = datetime.fromisoformat(now)
+    Sync(client=client, landing=landing, settings=settings_for(url), now=moment).run()
+    return {"requests": client.requests}
+
+
+def tables(url: str, home: Path, _now: str, _day: str) -> dict[str, int]:
+    """Make the CRM tables of what was landed."""
+    made, _ = crm_tables(Landing(landing_file(home)), settings_for(url))
+    return {name: len(frame) for name, frame in made.frames.items()}
+
+
+def write(url: str, home: Path, now: str, day: str) -> dict[str, int]:
+    """Write a score for every contact; on day 1 those of one in a hundred differ from day 0."""
+    client = HubSpotClient(settings=settings_for(url), credentials=Credentials(token=SecretStr("sandbox")))
+    landing = Landing(landing_file(home))
+    ids = [row[0] for row in landing.rows("SELECT id FROM records WHERE kind = 'contacts' ORDER BY id")]
+    as_of = pd.Timestamp(now)
+    rows = pd.DataFrame(
+        {
+            "contact_id": [str(number) for number in ids],
+            "close_likelihood": [0.5 if day != "0" and place % 100 == 0 else 0.3 for place in range(len(ids))],
+            "tier": "high",
+            "points": 10.0,
+            "points_grade": "B2",
+            "reasons": None,
+            "scored_at": as_of,
+            "model_version": "m1",
+            "batch_id": f"b{day}",
+            "as_of": as_of,
+        }
+    )
+    back = WriteBack(client=client, ledger=Ledger(home), settings=WriteBackSettings(), landing=landing)
+    outcome = back.execute(back.plan(rows, question="contacts"), now=as_of.to_pydatetime())
+    return {"requests": client.requests, "written": outcome.written}
+
+
+if __name__ == "__main__":
+    step, address, folder, instant, number = sys.argv[1:]
+    result = {"read": read, "tables": tables, "write": write}[step](address, Path(folder), instant, number)
+    (Path(folder) / f"{step}.json").write_text(json.dumps(result), encoding="utf-8")

@@ -1,0 +1,100 @@
+"""Behaviour that is no CRM object: events of marketing e-mails, and page views."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from features.sources.hubspot.paths import EMAIL_EVENTS
+
+if TYPE_CHECKING:
+    from features.sources.hubspot.sync import Sync
+
+EMAIL_TYPES: Final = ("OPEN", "CLICK", "BOUNCE", "SPAMREPORT", "STATUSCHANGE")
+_EMAIL_PAGE: Final = "1000"
+_SCHEDULED: Final = "web"
+# What was read less than a minute ago is not read again.
+_SOON: Final = 60_000
+
+
+def read_email_events(sync: Sync) -> None:
+    """Read what recipients did with marketing e-mails, in closed windows of time, newest first as HubSpot tells it."""
+    for event_type in EMAIL_TYPES:
+        name = f"position of e-mail events {event_type}"
+        kept = sync.landing.fact(name) or {"until": None, "window": None, "offset": None}
+        horizon = _millis(sync.horizon)
+        if kept["window"] is None and (kept["until"] or 0) < horizon - _SOON:
+            overlap = timedelta(minutes=sync.settings.overlap_minutes)
+            earliest = sync.now - timedelta(days=sync.settings.email_events_days)
+            since = _millis(earliest) if kept["until"] is None else kept["until"] - _span(overlap)
+            kept |= {"window": [since, horizon], "offset": None}
+        while kept["window"] is not None:
+            since, until = kept["window"]
+            parameters = {
+                "eventType": event_type,
+                "startTimestamp": str(since),
+                "endTimestamp": str(until),
+                "limit": _EMAIL_PAGE,
+            }
+            if kept["offset"] is not None:
+                parameters["offset"] = str(kept["offset"])
+            body = sync.client.get(EMAIL_EVENTS, parameters)
+            # Filtered events are machines that look at mails before people do.
+            people = [
+                event for event in body["events"] if event["type"] == event_type and not event.get("filteredEvent")
+            ]
+            more = bool(body.get("hasMore"))
+            kept = kept | {"offset": body.get("offset")} if more else {"until": until, "window": None, "offset": None}
+            with sync.landing.page():
+                sync.landing.keep_events(
+                    f"email {event_type}",
+                    [
+                        (
+                            str(event["recipient"]).lower(),
+                            f"{event['id']}:{event['created']}",
+                            _iso(int(event["created"])),
+                            {},
+                        )
+                        for event in people
+                    ],
+                )
+                sync.landing.keep_fact(name, kept)
+            sync.told(f"e-mail events {event_type}: {len(people)} on this page")
+
+
+def read_web_events(sync: Sync) -> None:
+    """Read the page views of contacts that changed since they were read before, one contact after the other."""
+    while due := sync.landing.due(_SCHEDULED, "contacts", limit=1):
+        number = due[0]
+        parameters = {
+            "objectType": "contact",
+            "objectId": str(number),
+            "eventType": "e_visited_page",
+        }
+        newest = sync.landing.last_event("web", str(number))
+        if newest is not None:
+            parameters["occurredAfter"] = newest
+        events = sync.client.pages(sync.client.paths.web_events(), parameters)
+        with sync.landing.page():
+            sync.landing.keep_events(
+                "web",
+                [
+                    (str(number), str(event["id"]), event["occurredAt"], (event.get("properties") or {}).get("hs_url"))
+                    for event in events
+                ],
+            )
+            sync.landing.done(_SCHEDULED, "contacts", due)
+        sync.told(f"web events: {len(events)} of one contact")
+
+
+def _millis(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _span(span: timedelta) -> int:
+    return round(span.total_seconds() * 1000)
+
+
+def _iso(millis: int) -> str:
+    moment = datetime.fromtimestamp(millis / 1000, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

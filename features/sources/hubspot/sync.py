@@ -1,0 +1,361 @@
+"""Bring the landing up to date with HubSpot: everything once, then what changed, in pages that are kept one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from features.findings import Finding
+from features.sources.hubspot.client import HubSpotClient, MissingScopeError, RefusedRequestError, next_cursor
+from features.sources.hubspot.definitions import read_definitions
+from features.sources.hubspot.kinds import HubSpotSettings, Kind, kinds_of
+from features.sources.hubspot.landing import Landing
+from features.sources.hubspot.positions import Position, digest_of
+from features.sources.hubspot.streams import read_email_events, read_web_events
+
+SEARCH_PAGE: Final = 200
+LINKS_PAGE: Final = 1000
+# Much shorter than HubSpot's own limit: proxies on the way have limits too.
+LONGEST_QUERY: Final = 6_000
+_BIN_DAYS: Final = 85
+# More than a company deletes for good between two sweeps.
+_MANY: Final = 100
+_LARGE_SHARE: Final = 0.1
+_PRIMARY_TYPES: Final = frozenset({1, 5})
+
+
+def _say_nothing(_words: str) -> None:
+    """Say nothing."""
+
+
+@dataclass
+class Sync:
+    """One reading of an account at an instant. ``tell`` is told in words how far it has come."""
+
+    client: HubSpotClient
+    landing: Landing
+    settings: HubSpotSettings
+    now: datetime
+    tell: Callable[[str], None] = _say_nothing
+    findings: list[Finding] = field(default_factory=list)
+
+    def run(self) -> list[Finding]:
+        """Read all that is new and return what could not be read; what is read before an error is kept."""
+        read_definitions(self)
+        # What was never read to its end goes first: a short day must not be spent on news of the rest.
+        for kind in sorted(kinds_of(self.settings), key=lambda kind: self._position(kind).phase != "full"):
+            self.optional(kind.name, kind.table, partial(self._read_kind, kind))
+        if self.settings.email_events:
+            self.optional("marketing e-mail events", "activities", partial(read_email_events, self))
+        if self.settings.web_events:
+            self.optional("web events", "activities", partial(read_web_events, self))
+        return self.findings
+
+    @property
+    def horizon(self) -> datetime:
+        """Return up to when search is believed."""
+        return self.now - timedelta(minutes=self.settings.index_lag_minutes)
+
+    def optional(self, stream: str, table: str, read: Callable[[], None]) -> None:
+        """Read a stream; where the token or the tier does not allow it, say so and go on."""
+        try:
+            read()
+        except MissingScopeError as error:
+            message = f"{stream} of HubSpot are not read: {error} Without them the scores rest on the rest."
+            self.findings.append(Finding("warning", "stream-skipped", table, message))
+        except RefusedRequestError as error:
+            if error.status != 404:
+                raise
+            message = f"{stream} of HubSpot are not read: the account does not have them ({error})"
+            self.findings.append(Finding("info", "stream-skipped", table, message))
+
+    def told(self, doing: str) -> None:
+        """Tell how far the reading has come, and what is left of the day."""
+        left = self.client.pace.daily_left
+        day = "" if left is None else f", {left:,} left today"
+        self.tell(f"{doing} ({self.client.requests:,} requests{day})")
+
+    def _read_kind(self, kind: Kind) -> None:
+        position = self._position(kind)
+        if position.digest != digest_of(kind):
+            position = Position.start(kind, sweep=position.sweep + 1)
+        while position.phase != "idle" or self._next(kind, position) is not None:
+            if position.phase == "idle":
+                following = self._next(kind, position)
+                assert following is not None
+                position = following
+            if position.phase == "delta":
+                position = self._read_changes(kind, position)
+            else:
+                position = self._read_list(kind, position)
+        self._fetch_due(kind, position)
+        self._relink(kind, position)
+
+    def _position(self, kind: Kind) -> Position:
+        kept = self.landing.fact(f"position of {kind.name}")
+        return Position.start(kind) if kept is None else Position.from_json(kept)
+
+    def _keep(self, kind: Kind, position: Position) -> Position:
+        self.landing.keep_fact(f"position of {kind.name}", position.to_json())
+        return position
+
+    def _next(self, kind: Kind, position: Position) -> Position | None:
+        """Return what an idle kind is to be read for; None if it is up to date."""
+        known_until, horizon = position.known_until or "", iso(self.horizon)
+        if known_until < iso(self.horizon - timedelta(minutes=1)):
+            since = datetime.fromisoformat(known_until) - timedelta(minutes=self.settings.overlap_minutes)
+            return position.at(phase="delta", window=(iso(since), horizon), after=None)
+        swept = position.swept_at or ""
+        if kind.table != "activities" and swept < iso(self.now - timedelta(days=self.settings.sweep_days)):
+            return position.at(phase="sweep", sweep=position.sweep + 1, after=None, swept_at=iso(self.now))
+        return None
+
+    def _read_list(self, kind: Kind, position: Position) -> Position:
+        """Read the next page of a list: of all objects with all that is wanted, or of a sweep with their ids.
+
+        The archived ones of deals are read in full, since some were lost before; of others only that they are gone.
+        """
+        archived = position.phase in ("archived", "sweep archived")
+        full = position.phase in ("full", "archived")
+        body = self._list_page(kind, position, archived=archived, full=full)
+        following = next_cursor(body)
+        found = body["results"]
+        with self.landing.page():
+            if full:
+                self._land(kind, found, position)
+                if kind.links:
+                    self._land_inline_links(kind, found)
+            else:
+                self._land_sweep(kind, found, position, archived=archived)
+            if following is not None:
+                kept = self._keep(kind, position.at(after=following, known_until=self._since_full(position)))
+            else:
+                kept = self._keep(kind, self._after_list(kind, position))
+        self.told(f"{kind.name}: {position.phase}, {len(found)} on this page")
+        return kept
+
+    def _since_full(self, position: Position) -> str | None:
+        """Return from when on changes must be read after a full list: from before its first page."""
+        return (position.known_until or iso(self.horizon)) if position.phase == "full" else position.known_until
+
+    def _after_list(self, kind: Kind, position: Position) -> Position:
+        known_until = self._since_full(position)
+        if position.phase == "full":
+            phase = "archived" if kind.name == "deals" else "idle"
+            begun = {"swept_at": known_until, "linked_at": known_until}
+            return position.at(phase=phase, after=None, known_until=known_until, **begun)
+        if position.phase == "sweep":
+            return position.at(phase="sweep archived", after=None)
+        if position.phase == "sweep archived":
+            self._erase_unseen(kind, position)
+        return position.at(phase="idle", after=None)
+
+    def _erase_unseen(self, kind: Kind, position: Position) -> None:
+        """Remove what neither list of a sweep told of any more: HubSpot has deleted it for good.
+
+        If that is much, it is rather the token that may no longer see it all, and everything is kept.
+        """
+        forgotten = iso(self.now - timedelta(days=_BIN_DAYS))
+        gone = self.landing.unseen(kind.name, sweep=position.sweep, forgotten_before=forgotten)
+        if len(gone) > max(_MANY, self.landing.count(kind.name) * _LARGE_SHARE):
+            message = (
+                f"{len(gone):,} {kind.name} are no longer in HubSpot, neither among the present nor the archived ones; "
+                "they are kept, as the token may have lost the right to see them. If they were deleted, delete "
+                "warehouse/hubspot.db under the home and read everything again."
+            )
+            self.findings.append(Finding("warning", "many-vanished", kind.table, message, count=len(gone)))
+        else:
+            self.landing.erase(kind.name, gone)
+
+    def _list_page(self, kind: Kind, position: Position, *, archived: bool, full: bool) -> Any:
+        parameters = {
+            "limit": str(kind.page if full else 100),
+            "archived": str(archived).lower(),
+            "properties": ",".join(kind.properties if full else ("hs_merged_object_ids",)),
+        }
+        if kind.links:
+            parameters["associations"] = ",".join(kind.links)
+        if full and kind.history:
+            parameters["propertiesWithHistory"] = ",".join(kind.history)
+        if position.after is not None:
+            parameters["after"] = position.after
+        path = self.client.paths.objects(kind.name)
+        short = parameters | {"properties": "hs_merged_object_ids"}
+        short.pop("propertiesWithHistory", None)
+        if sum(map(len, parameters.values())) <= LONGEST_QUERY:
+            try:
+                return self.client.get(path, parameters)
+            except RefusedRequestError as error:
+                if error.status != 414 or not full:
+                    raise
+        # The names do not fit into the address: the list tells the ids, and a batch has the names in its body.
+        body = self.client.get(path, short)
+        links = {one["id"]: one.get("associations") for one in body["results"]}
+        read = self._read_batch(kind, [int(number) for number in links], archived=archived) if links else []
+        return body | {"results": [one | {"associations": links[one["id"]]} for one in read]}
+
+    def _read_batch(self, kind: Kind, ids: Sequence[int], *, archived: bool = False) -> list[dict[str, Any]]:
+        body = {
+            "inputs": [{"id": str(number)} for number in ids],
+            "properties": list(kind.tracked),
+            **({"propertiesWithHistory": list(kind.history)} if kind.history else {}),
+        }
+        path = f"{self.client.paths.objects(kind.name)}/batch/read"
+        answer = self.client.ask("POST", path, parameters={"archived": str(archived).lower()}, body=body)
+        found: list[dict[str, Any]] = answer.body["results"]
+        return found
+
+    def _land(self, kind: Kind, found: Iterable[Mapping[str, Any]], position: Position) -> None:
+        objects = list(found)
+        self.landing.land(
+            kind.name,
+            objects,
+            tracked=kind.tracked,
+            history=kind.history,
+            sweep=position.sweep,
+            seen_at=iso(self.now),
+        )
+        if kind.name == "contacts" and self.settings.web_events:
+            self.landing.add_due("web", "contacts", [int(one["id"]) for one in objects])
+
+    def _land_inline_links(self, kind: Kind, found: Iterable[Mapping[str, Any]]) -> None:
+        linked: dict[str, dict[int, dict[int, bool]]] = {to: {} for to in kind.links}
+        for one in found:
+            number, given = int(one["id"]), one.get("associations") or {}
+            for to in kind.links:
+                part = given.get(to) or {}
+                targets = linked[to].setdefault(number, {})
+                for result in part.get("results", []):
+                    primary = to == "companies" and not str(result.get("type")).endswith("_unlabeled")
+                    targets[int(result["id"])] = targets.get(int(result["id"]), False) or primary
+                if next_cursor(part) is not None:
+                    self.landing.add_due(f"links to {to}", kind.name, [number])
+        for to, links in linked.items():
+            self.landing.replace_links(kind.name, to, links)
+
+    def _land_sweep(
+        self, kind: Kind, found: Sequence[Mapping[str, Any]], position: Position, *, archived: bool
+    ) -> None:
+        ids = [int(one["id"]) for one in found]
+        gone = {int(one["id"]): one.get("archivedAt") or iso(self.now) for one in found} if archived else {}
+        self.landing.mark_seen(kind.name, ids, sweep=position.sweep, archived=gone)
+        if not archived:
+            known = self.landing.known(kind.name, ids)
+            self.landing.add_due("read", kind.name, [number for number in ids if number not in known])
+            if kind.links:
+                self._land_inline_links(kind, found)
+
+    def _read_changes(self, kind: Kind, position: Position) -> Position:
+        """Read the next page of what changed within the window, in the order of ids.
+
+        Every page is the first of a search for higher ids: however many objects were changed at one instant, no page
+        is met twice, and search's limit of 10,000 results is never reached.
+        """
+        assert position.window is not None
+        since, until = position.window
+        conditions: list[dict[str, Any]] = [
+            {"propertyName": kind.modified, "operator": "BETWEEN", "value": millis(since), "highValue": millis(until)}
+        ]
+        if position.after is not None:
+            conditions.append({"propertyName": "hs_object_id", "operator": "GT", "value": position.after})
+        body = {
+            "filterGroups": [{"filters": conditions}],
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            "properties": list(kind.tracked),
+            "limit": SEARCH_PAGE,
+        }
+        answer = self.client.post(f"{self.client.paths.objects(kind.name)}/search", body).body
+        found = sorted(answer["results"], key=lambda one: int(one["id"]))
+        with self.landing.page():
+            news = self._without_echoes(kind, found)
+            if kind.history:
+                self.landing.add_due("read", kind.name, [int(one["id"]) for one in news])
+            else:
+                self._land(kind, news, position)
+                self._add_links_due(kind, [int(one["id"]) for one in news])
+            if found and next_cursor(answer) is not None:
+                kept = self._keep(kind, position.at(after=found[-1]["id"]))
+            else:
+                kept = self._keep(kind, position.at(phase="idle", after=None, window=None, known_until=until))
+        self.told(f"{kind.name}: {len(news)} changed on this page")
+        return kept
+
+    def _without_echoes(self, kind: Kind, found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Leave out objects that changed by our own write-back alone, or that were read in this state before."""
+        ids = [int(one["id"]) for one in found]
+        known, echoes = self.landing.known(kind.name, ids), self.landing.echoes(kind.name, ids)
+        news, unchanged = [], {}
+        for one in found:
+            number, updated = int(one["id"]), one["updatedAt"]
+            read_at, values = known.get(number, ("", {}))
+            present = {name: one["properties"].get(name) for name in kind.tracked if one["properties"].get(name)}
+            if updated == read_at or (updated == echoes.get(number) and present == values):
+                unchanged[number] = updated
+            else:
+                news.append(one)
+        self.landing.mark_updated(kind.name, unchanged)
+        return news
+
+    def _fetch_due(self, kind: Kind, position: Position) -> None:
+        """Read the objects that a search or a sweep found, one batch for each page."""
+        while ids := self.landing.due("read", kind.name, limit=kind.page):
+            found = self._read_batch(kind, ids)
+            with self.landing.page():
+                self._land(kind, found, position)
+                self.landing.done("read", kind.name, ids)
+                self._add_links_due(kind, [int(one["id"]) for one in found])
+            self.told(f"{kind.name}: {len(found)} read again")
+
+    def _add_links_due(self, kind: Kind, ids: Sequence[int]) -> None:
+        for to in kind.links:
+            self.landing.add_due(f"links to {to}", kind.name, ids)
+
+    def _relink(self, kind: Kind, position: Position) -> None:
+        """Read links that are due; those of engagements all again now and then, as no change tells of a new one."""
+        overdue = (position.linked_at or "") < iso(self.now - timedelta(days=self.settings.relink_days))
+        if kind.table == "activities" and overdue:
+            with self.landing.page():
+                for to in kind.links:
+                    self.landing.add_all_due(f"links to {to}", kind.name)
+                self._keep(kind, position.at(linked_at=iso(self.now)))
+        for to in kind.links:
+            task = f"links to {to}"
+            while ids := self.landing.due(task, kind.name, limit=LINKS_PAGE):
+                links = self._read_links(kind, to, ids)
+                with self.landing.page():
+                    self.landing.replace_links(kind.name, to, links)
+                    self.landing.done(task, kind.name, ids)
+                self.told(f"{kind.name}: links of {len(ids)} to {to}")
+
+    def _read_links(self, kind: Kind, to: str, ids: Sequence[int]) -> dict[int, dict[int, bool]]:
+        links: dict[int, dict[int, bool]] = {number: {} for number in ids}
+        inputs: list[dict[str, str]] = [{"id": str(number)} for number in ids]
+        while inputs:
+            found = self.client.post(self.client.paths.links(kind.name, to), {"inputs": inputs}).body["results"]
+            inputs = []
+            for one in found:
+                number, following = int(one["from"]["id"]), next_cursor(one)
+                for target in one["to"]:
+                    types = {int(kind_of_link["typeId"]) for kind_of_link in target.get("associationTypes", [])}
+                    primary = to == "companies" and bool(types & _PRIMARY_TYPES)
+                    links[number][int(target["toObjectId"])] = primary
+                if following is not None:
+                    inputs.append({"id": str(number), "after": following})
+        return links
+
+
+def iso(moment: datetime) -> str:
+    """Write an instant so that text sorts as time."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def millis(moment: str) -> str:
+    """Return an instant as search compares it, in milliseconds since 1970.
+
+    >>> millis("1970-01-01T00:00:01.500Z")
+    '1500'
+    """
+    return str(round(datetime.fromisoformat(moment).timestamp() * 1000))
