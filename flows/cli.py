@@ -153,7 +153,7 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     progress = Progress(quiet=as_json)
     plain: list[dict[str, Any]] = []
     refused = False
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (_, tables):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (_, tables, _):
         for question in workplace.settings.questions:
             try:
                 with progress.step(f"Learning what drives {question}"):
@@ -192,9 +192,9 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
         for question in workplace.settings.questions
         if workplace.registry().champion(question) is None
     }
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, tables):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, tables, held):
         published = score_and_publish(
-            workplace, extracted, tables, as_of=instant, now=_now(), refused=refused, progress=progress
+            workplace, extracted, tables, lease=held, as_of=instant, now=_now(), refused=refused, progress=progress
         )
     if as_json:
         _print_json(
@@ -229,9 +229,10 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @home_option
 def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
     """Write a batch's scores to a file."""
-    from flows.wiring import store_of
+    from flows.wiring import require_home, store_of
     from serving.export import export as export_rows
 
+    require_home(home)
     with closing(store_of(home)) as store:
         rows = store.read(question, batch)
     written = export_rows(rows, question, kind, out)

@@ -23,7 +23,7 @@ from models.training import NothingToLearnError
 
 if TYPE_CHECKING:
     from models.registry import ModelVersion
-    from serving.store import Published
+    from serving.store import Lease, Published
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
 @contextmanager
 def extracted_tables(
     workplace: Workplace, *, as_of: pd.Timestamp, progress: Progress
-) -> Iterator[tuple[pipeline.Extract, CrmTables]]:
+) -> Iterator[tuple[pipeline.Extract, CrmTables, Lease]]:
     """Read and check the tables, then hold the home while the block works on them; errors stop before any writing."""
     with progress.step("Reading and checking the tables") as step:
         tables, findings = pipeline.check(workplace, as_of=as_of)
@@ -75,16 +75,16 @@ def extracted_tables(
             f"{len(tables['contacts']):,} contacts, {len(tables['deals']):,} deals, "
             f"{len(tables['activities']):,} activities; {warnings} warnings"
         )
-    with lease(workplace.home):
+    with lease(workplace.home) as held:
         extracted = pipeline.keep(workplace, tables, findings)
         # The block works on the kept copy; two copies at once would not fit every machine.
         del tables
-        yield extracted, extracted.tables
+        yield extracted, extracted.tables, held
 
 
 def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: Progress) -> RunResult:
     """Extract, check, train if due, score, publish and report; safe to repeat at any point."""
-    with extracted_tables(workplace, as_of=as_of, progress=progress) as (extracted, tables):
+    with extracted_tables(workplace, as_of=as_of, progress=progress) as (extracted, tables, held):
         trained: list[pipeline.TrainOutcome] = []
         refused: dict[str, str] = {}
         for question in workplace.settings.questions:
@@ -99,7 +99,7 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
                     trained.append(outcome)
                     step.outcome = f"use {use_words(outcome.verdict.use)}"
         published = score_and_publish(
-            workplace, extracted, tables, as_of=as_of, now=now, refused=refused, progress=progress
+            workplace, extracted, tables, lease=held, as_of=as_of, now=now, refused=refused, progress=progress
         )
         with progress.step("Writing the report"):
             report = report_step(workplace, batch_id=published.batch_id)
@@ -118,6 +118,7 @@ def score_and_publish(
     extracted: pipeline.Extract,
     tables: CrmTables,
     *,
+    lease: Lease,
     as_of: pd.Timestamp,
     now: datetime,
     refused: Mapping[str, str],
@@ -130,7 +131,9 @@ def score_and_publish(
             pipeline.build_features(workplace, tables, question=question, as_of=as_of)
             pipeline.score(workplace, tables, question=question, as_of=as_of)
     with progress.step("Publishing the batch") as step:
-        published = pipeline.publish(workplace, extracted, as_of=as_of, now=now, refused=refused, questions=questions)
+        published = pipeline.publish(
+            workplace, extracted, lease=lease, as_of=as_of, now=now, refused=refused, questions=questions
+        )
         step.outcome = ", ".join(f"{count:,} {question}" for question, count in published.rows.items())
     return published
 

@@ -26,6 +26,7 @@ from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.promotion import GateSettings
 from models.training import TrainingSettings
+from serving.settings import StoreSettings
 
 STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
@@ -85,6 +86,7 @@ class Settings(BaseModel):
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
+    store: StoreSettings = StoreSettings()
 
     def training(self, rules: PointRules) -> TrainingSettings:
         """Return what a training needs of these settings."""

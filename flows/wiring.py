@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from features.errors import LeadScoringError
 from features.sources.base import Source
 from flows.settings import (
+    STORE_URL_VARIABLE,
     ConfigurationError,
     FolderSettings,
     Settings,
@@ -24,7 +27,12 @@ from models.point_rules import PointRules
 
 if TYPE_CHECKING:
     from models.registry import ModelRegistry
+    from serving.settings import StoreSettings
     from serving.store import ScoreStore
+
+
+class NothingHereError(LeadScoringError):
+    """The home that was named does not exist."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Workplace:
 
     def store(self) -> ScoreStore:
         """Return the score store."""
-        return store_of(self.home)
+        return store_of(self.home, settings=self.settings.store)
 
 
 def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
@@ -106,9 +114,25 @@ def registry_of(home: Path) -> ModelRegistry:
     return ModelRegistry(home)
 
 
-def store_of(home: Path) -> ScoreStore:
-    """Return the score store of a home: SQLite in it, or the database that the environment names."""
-    from serving.store import ScoreStore
+def store_of(home: Path, *, settings: StoreSettings | None = None) -> ScoreStore:
+    """Return the score store of a home: SQLite in it, or the database that the environment names.
 
-    home.mkdir(parents=True, exist_ok=True)
-    return ScoreStore(store_url(home).get_secret_value())
+    Writing to a SQLite store needs the home to be there; who only reads calls ``require_home`` first.
+    """
+    from serving.store import DEFAULTS, ScoreStore
+
+    return ScoreStore(store_url(home).get_secret_value(), settings=settings or DEFAULTS)
+
+
+def is_here(home: Path) -> bool:
+    """Say whether anything can be read: from this home, or from the database that the environment names."""
+    return home.is_dir() or STORE_URL_VARIABLE in os.environ
+
+
+def require_home(home: Path) -> None:
+    """Raise ``NothingHereError`` where nothing can be read; reading must not make a home."""
+    if not is_here(home):
+        raise NothingHereError(
+            f"there is no {home}, so no batch is published yet; publish one with: leadline run (or leadline demo), or "
+            "name another home with --home"
+        )

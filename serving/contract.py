@@ -13,7 +13,7 @@ import pandas as pd
 
 from features.errors import LeadScoringError
 
-CONTRACT_VERSION: Final = "1.0"
+CONTRACT_VERSION: Final = "1.1"
 TOLERANCE: Final = 1e-9
 
 Kind = Literal["text", "time", "probability", "number", "integer", "bool", "json"]
@@ -46,7 +46,10 @@ class ContractError(LeadScoringError):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the contract; ``stamped`` ones are filled in by the store when a batch is published."""
+    """One column of the contract; ``stamped`` ones are filled in by the store when a batch is published.
+
+    ``since`` is the version that added it: who publishes by an earlier one may leave it out, and it is null.
+    """
 
     name: str
     kind: Kind
@@ -54,6 +57,7 @@ class Column:
     meaning: str
     choices: tuple[str, ...] = ()
     stamped: bool = False
+    since: str = "1.0"
 
     @property
     def dtype(self) -> Any:
@@ -65,7 +69,8 @@ class Column:
 class Contract:
     """The ordered columns of one question, and which of them play a part in its checks.
 
-    ``ranges`` are triples (low, middle, high) that must be in this order wherever they are given.
+    ``ranges`` are triples (low, middle, high) that must be in this order wherever they are given. A row has changed
+    when one of the ``material`` columns has, or its probability has passed into another step.
     """
 
     question: str
@@ -74,6 +79,7 @@ class Contract:
     probability: str
     columns: tuple[Column, ...]
     ranges: tuple[tuple[str, str, str], ...]
+    material: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,6 +112,7 @@ def _closing(previous: str) -> tuple[Column, ...]:
         Column("base_rate", "probability", True, "The average from which the reasons start."),
         Column("reasons", "json", True, "Why: families of features with their effects, largest first."),
         Column("not_scored", "text", True, "Why there is no probability; null where there is one."),
+        Column("owner_id", "text", True, "Who owns it in the CRM, as the tables said.", since="1.1"),
     )
 
 
@@ -122,6 +129,7 @@ _CONTACTS: Final = Contract(
     id_column="contact_id",
     probability="close_likelihood",
     ranges=(("likelihood_low", "close_likelihood", "likelihood_high"),),
+    material=("tier", "points", "points_grade", "agreement", "not_scored", "owner_id"),
     columns=(
         *_shared("contact"),
         Column("close_likelihood", "probability", True, "Calibrated probability of a won deal within the horizon."),
@@ -153,6 +161,7 @@ _DEALS: Final = Contract(
         ("win_low", "win_probability", "win_high"),
         ("expected_close_low", "expected_close_at", "expected_close_high"),
     ),
+    material=("pipeline", "stage", "amount", "stalled", "points", "not_scored", "owner_id"),
     columns=(
         *_shared("deal"),
         Column("pipeline", "text", True, "The pipeline that the deal runs in."),
@@ -199,6 +208,9 @@ def conform(question: str, frame: pd.DataFrame) -> pd.DataFrame:
     stamped = {column.name for column in contract.columns if column.stamped}
     given = [str(name) for name in frame.columns]
     wanted = contract.names if stamped & set(given) else contract.unstamped_names
+    later = [column.name for column in contract.columns if column.since != "1.0" and column.name not in given]
+    frame = frame.assign(**dict.fromkeys(later))
+    given += later
     unknown = sorted(set(given) - set(wanted))
     missing = [name for name in wanted if name not in given]
     if unknown or missing or len(given) != len(wanted):

@@ -73,7 +73,7 @@ def test_parquet_has_the_contracts_schema_and_says_which_batch_it_is(tmp_path: P
     table = pq.read_table(tmp_path / "deals.parquet")
     assert tuple(table.schema.names) == CONTRACTS["deals"].names
     assert table.schema.metadata == {
-        b"contract_version": b"1.0",
+        b"contract_version": b"1.1",
         b"question": b"deals",
         b"batch_id": b"b1",
         b"as_of": b"2024-03-01T00:00:00Z",
