@@ -220,7 +220,7 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["csv", "parquet", "ndjson"]),
+    type=click.Choice(["csv", "parquet", "ndjson", "arrow"]),
     default="csv",
     show_default=True,
     help="Format.",
@@ -234,8 +234,7 @@ def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
 
     require_home(home)
     with closing(store_of(home)) as store:
-        rows = store.read(question, batch)
-    written = export_rows(rows, question, kind, out)
+        written = export_rows(store, question, batch, kind, out)
     click.echo(f"{written.rows:,} {question} written to {written.path}")
 
 

@@ -33,7 +33,7 @@ def run_demo(*, home: Path, contacts: int, now: datetime, quiet: bool = False) -
     batch_id = result.published.batch_id
     with closing(store_of(home)) as store:
         files = [
-            export(store.read(question, batch_id), question, "csv", workplace.exports / f"{question}.csv")
+            export(store, question, batch_id, "csv", workplace.exports / f"{question}.csv")
             for question in result.published.rows
         ]
     if not quiet:

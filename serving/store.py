@@ -193,13 +193,8 @@ class ScoreStore:
         """Return one question's rows of a batch in the contract's columns and dtypes, sorted by id."""
         contract = contract_of(question)
         with self.reading() as connection:
-            batch = None if connection is None else _find(connection, question, batch_id)
-            if connection is None or batch is None:
-                what = "none" if batch_id == LATEST else f"none called {batch_id!r}"
-                raise UnknownBatchError(
-                    f"a batch of {question} must be published before it is read; {self._database.name} holds {what}. "
-                    "See which batches there are, or publish one."
-                )
+            batch = self._require(connection, question, batch_id)
+            assert connection is not None
             table = SCORES[question]
             stored = connection.execute(
                 select(table).where(table.c.batch_id == batch.batch_id).order_by(table.c[contract.id_column])
@@ -212,6 +207,28 @@ class ScoreStore:
         return pd.DataFrame(
             {column.name: _column(column.kind, column.dtype, values[column.name]) for column in contract.columns}
         )
+
+    def batch(self, question: str, batch_id: str = LATEST) -> StoredBatch:
+        """Return a batch that holds a question; raise ``UnknownBatchError`` if there is none."""
+        contract_of(question)
+        with self.reading() as connection:
+            return self._require(connection, question, batch_id)
+
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """Return, by version, what is known of each model that scored a batch; ``question`` says what it scores."""
+        with self.reading() as connection:
+            rows = [] if connection is None else connection.execute(select(model_cards)).all()
+        return {row.model_version: {"question": row.question} | json.loads(row.card) for row in rows}
+
+    def _require(self, connection: Connection | None, question: str, batch_id: str) -> StoredBatch:
+        batch = None if connection is None else _find(connection, question, batch_id)
+        if batch is None:
+            what = "none" if batch_id == LATEST else f"none called {batch_id!r}"
+            raise UnknownBatchError(
+                f"a batch of {question} must be published before it is read; {self._database.name} holds {what}. "
+                "See which batches there are, or publish one."
+            )
+        return batch
 
     def previous(self, question: str, *, before: datetime | None = None) -> pd.Series[float]:
         """Return the published probability of each scored object, indexed by its id.
