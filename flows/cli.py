@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.commands_serve import keys, serve
 from flows.usage import (
     QUESTIONS,
     Commands,
@@ -362,6 +363,10 @@ def doctor(home: Path, as_json: bool) -> None:
         show_examination(results)
     if not all(result.ok for result in results):
         sys.exit(1)
+
+
+main.add_command(serve)
+main.add_command(keys)
 
 
 def _workplace(config: Path, data: Path | None, home: Path) -> Workplace:

@@ -26,7 +26,7 @@ from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.promotion import GateSettings
 from models.training import TrainingSettings
-from serving.settings import StoreSettings
+from serving.settings import ApiSettings, StoreSettings
 
 STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
@@ -87,6 +87,7 @@ class Settings(BaseModel):
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
     store: StoreSettings = StoreSettings()
+    api: ApiSettings = ApiSettings()
 
     def training(self, rules: PointRules) -> TrainingSettings:
         """Return what a training needs of these settings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,18 +27,19 @@ class ExportError(LeadScoringError):
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written whole."""
+    """A file that was written whole; ``last`` is the id to go on after, None where the batch ends with it."""
 
     path: Path
     rows: int
     size_bytes: int
+    last: str | None
 
 
 def export(store: ScoreStore, question: str, batch_id: str, format: Format, out: Path) -> Exported:  # noqa: A002 - the CLI's word
     """Write all rows of a batch (``latest`` for the latest) to ``out``; the same batch gives the same bytes."""
     batch = store.batch(question, batch_id)
     names = contract_of(question).names
-    return write_chunks(walk(store, question, batch, fields=names), question, batch, format, out)
+    return write_chunks(walk(store, question, batch, fields=names), question, batch, format, out, fields=names)
 
 
 def write_chunks(
@@ -47,8 +48,10 @@ def write_chunks(
     batch: StoredBatch,
     format: Format,  # noqa: A002 - the CLI's word
     out: Path,
+    *,
+    fields: Sequence[str],
 ) -> Exported:
-    """Write rows of a batch, with all columns of the contract, aside and move the file into its place."""
+    """Write some columns of rows of a batch aside and move the file into its place."""
     if format not in FORMATS:
         raise ExportError(
             f"an export's format must be one of {', '.join(FORMATS)}; found {format!r}. Use one of these.", path=out
@@ -57,7 +60,7 @@ def write_chunks(
     aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
         with aside.open("xb") as file:
-            for part in encode(format, question, batch, counted, fields=contract_of(question).names):
+            for part in encode(format, question, batch, counted, fields=fields):
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
@@ -78,17 +81,19 @@ def write_chunks(
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
-    return Exported(path=out, rows=counted.rows, size_bytes=size_bytes)
+    return Exported(path=out, rows=counted.rows, size_bytes=size_bytes, last=counted.last)
 
 
 class _Counted:
-    """Passes chunks on and counts their rows."""
+    """Passes chunks on, counts their rows and remembers where they end."""
 
     def __init__(self, chunks: Iterable[Chunk]) -> None:
         self._chunks = chunks
         self.rows = 0
+        self.last: str | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
         for chunk in self._chunks:
             self.rows += len(chunk.ids)
+            self.last = chunk.last
             yield chunk

@@ -85,7 +85,8 @@ class ScoreStore:
         return self._database.name
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Give back all connections; the next call opens new ones, and looks at the tables anew."""
+        self._current = False
         self._database.close()
 
     def publish(self, batch: Batch, *, lease: Lease | None = None) -> Published:

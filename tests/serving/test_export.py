@@ -53,7 +53,7 @@ def export(frame: pd.DataFrame, question: str, kind: Format, out: Path) -> Expor
         for name, values in frame.items()
     }
     chunk = Chunk(columns=columns, ids=columns[contract_of(question).id_column], last=None)
-    return write_chunks([chunk], question, batch, kind, out)
+    return write_chunks([chunk], question, batch, kind, out, fields=contract_of(question).names)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
