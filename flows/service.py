@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -42,7 +43,9 @@ def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callabl
         listening.listen(1024)
         shown = f"[{host}]" if ":" in host else host
         say(f"Serving http://{shown}:{listening.getsockname()[1]}/ (stop with Ctrl-C)")
-        server.run(sockets=[listening])
+        # The server has stopped in good order by the time that it hands the signal on.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
 
 
 def refuse_openness(host: str, store: ScoreStore) -> None:

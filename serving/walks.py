@@ -264,3 +264,27 @@ def _merged(page: Chunk, gone: list[Tombstone], rows: int) -> Changes:
         gone=[one for one in gone if one.object_id <= last],
         last=last,
     )
+
+
+def disagreements(store: ScoreStore, question: str, batch: StoredBatch, *, rows: int) -> list[Mapping[str, Any]]:
+    """Return the objects that model and habit judge most differently, each with both judgements, the farthest first.
+
+    For contacts the habit is the points' probability, where exactly one of the two ranks the contact high; for deals it
+    is the probability set by hand for the stage.
+    """
+    contract = contract_of(question)
+    table = SCORES[question]
+    ours = table.c[contract.probability]
+    theirs = table.c.points_likelihood if question == "contacts" else table.c.stage_probability_manual
+    gap = func.abs(ours - theirs)
+    id_column = table.c[contract.id_column]
+    query = (
+        select(id_column.label("id"), ours.label("ours"), theirs.label("theirs"))
+        .where(table.c.batch_id == batch.batch_id, gap.is_not(None))
+        .order_by(gap.desc(), id_column)
+        .limit(rows)
+    )
+    if question == "contacts":
+        query = query.where(table.c.agreement.in_(("model_only", "points_only")))
+    with store.reading() as connection:
+        return [] if connection is None else [dict(row) for row in connection.execute(query).mappings()]

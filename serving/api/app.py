@@ -9,21 +9,17 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
-from serving.api import exports, operations, problems, scores
+from serving.api import exports, operations, pages, problems, scores
 from serving.api.guard import Guard
 from serving.api.schemas import BatchHead, ProblemBody
 from serving.api.service import Service
 from serving.contract import CONTRACT_VERSION
 
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
 _ABOUT = """Calibrated probabilities that a contact closes and a deal is won, in whole batches, with their reasons.
 
-Begin with `GET /v1/contacts/scores/changes`, keep its `cursor`, and come back with `since`. See docs/api.md.
+Begin with GET /v1/contacts/scores/changes, keep its cursor, and come back with it as since. See docs/api.md.
 """
 _OPEN = {"/health", "/ready"}
 
@@ -46,11 +42,16 @@ def make_app(service: Service) -> FastAPI:
     for module in (scores, exports, operations):
         app.include_router(module.make_router())
     templates = make_templates()
+    app.include_router(pages.make_router(templates))
+
+    @app.exception_handler(pages.NotSignedIn)
+    def sign_in(_request: Request, _error: Exception) -> RedirectResponse:
+        return RedirectResponse("/sign-in", 303)
 
     @app.get("/docs", include_in_schema=False, response_class=HTMLResponse)
     def docs(request: Request) -> HTMLResponse:
         page = templates.get_template("api_docs.html.j2").render(document=app.openapi())
-        return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
+        return HTMLResponse(page, headers={"Content-Security-Policy": pages.POLICY})
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

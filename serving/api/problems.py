@@ -27,6 +27,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "invalid_cursor": (400, "The cursor is not one of this walk"),
     "unauthenticated": (401, "A valid API key is needed"),
     "missing_scope": (403, "The key does not open this"),
+    "foreign_form": (403, "The form came from elsewhere"),
     "not_found": (404, "There is nothing here"),
     "batch_not_found": (404, "There is no such batch"),
     "object_not_found": (404, "This batch does not hold the object"),

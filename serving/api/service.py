@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from serving.batch import StoredBatch
 from serving.bulk_exports import BulkExports
 from serving.rate_limit import RateLimit
+from serving.sessions import Sessions
 from serving.settings import ApiSettings
 from serving.store import ScoreStore
 
@@ -63,7 +64,10 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Service:
-    """One running service; ``clock`` tells the time, which nothing below it asks for itself."""
+    """One running service; ``clock`` tells the time, which nothing below it asks for itself.
+
+    ``remembered`` keeps, by question, the last batch that was looked through for disagreements, and what was found.
+    """
 
     store: ScoreStore
     settings: ApiSettings
@@ -73,6 +77,8 @@ class Service:
     metrics: Metrics
     limit: RateLimit
     failures: RateLimit
+    sessions: Sessions
+    remembered: dict[str, tuple[str, list[Mapping[str, Any]]]]
     clock: Callable[[], datetime]
 
     def is_stale(self, batch: StoredBatch) -> bool:
@@ -95,5 +101,7 @@ def make_service(*, store: ScoreStore, home: Path, settings: ApiSettings, clock:
         metrics=Metrics(),
         limit=RateLimit(per_minute=settings.requests_per_minute),
         failures=RateLimit(per_minute=_FAILURES_PER_MINUTE),
+        sessions=Sessions(clock),
+        remembered={},
         clock=clock,
     )

@@ -214,7 +214,7 @@ def test_every_answer_carries_headers_that_keep_browsers_safe(small: Running) ->
 
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "script-src" not in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
