@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from serving.api.access import require, service_of
 from serving.api.problems import Problem
@@ -51,7 +51,13 @@ def make_router() -> APIRouter:
             raise Problem("store_unavailable", "No batch is published yet.")
         return told
 
-    @router.get("/metrics", tags=["operations"], summary="Metrics for Prometheus", response_model=None)
+    @router.get(
+        "/metrics",
+        tags=["operations"],
+        summary="Metrics for Prometheus",
+        response_class=PlainTextResponse,
+        response_model=None,
+    )
     def metrics(request: Request, key: Operator) -> Response:
         service = service_of(request)
         for question, batch in service.latest().items():
