@@ -230,7 +230,7 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @home_option
 def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
     """Write a batch's scores to a file."""
-    from flows.wiring import require_home, store_of
+    from flows.places import require_home, store_of
     from serving.export import export as export_rows
 
     require_home(home)

@@ -60,7 +60,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key and show it, this once."""
-    from flows.wiring import store_of
+    from flows.places import store_of
     from serving.keys import create_key, end_key
 
     home.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def create(
 def list_all(home: Path, as_json: bool) -> None:
     """List all keys, also those that open nothing any more."""
     from flows.console import show_table
-    from flows.wiring import require_home, store_of
+    from flows.places import require_home, store_of
     from serving.keys import list_keys
 
     require_home(home)
@@ -102,7 +102,7 @@ def list_all(home: Path, as_json: bool) -> None:
 @home_option
 def revoke(key_id: str, home: Path) -> None:
     """Make a key open nothing from now on."""
-    from flows.wiring import require_home, store_of
+    from flows.places import require_home, store_of
     from serving.keys import end_key
 
     require_home(home)

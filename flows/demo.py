@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from flows.console import Progress, terminal
+from flows.places import store_of
 from flows.run import RunResult, run
 from flows.settings import CONFIGS, SyntheticSourceSettings, load_rules, load_settings
 from flows.summary import show_evaluation
-from flows.wiring import Workplace, make_source, registry_of, store_of
+from flows.wiring import Workplace, make_source, registry_of
 
 
 def run_demo(*, home: Path, contacts: int, now: datetime, quiet: bool = False) -> RunResult:

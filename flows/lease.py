@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from features.errors import LeadScoringError
-from flows.wiring import store_of
+from flows.places import store_of
 
 if TYPE_CHECKING:
     from serving.store import Lease, ScoreStore

@@ -11,7 +11,8 @@ import pandas as pd
 
 from features.errors import LeadScoringError
 from flows.pipeline import registered
-from flows.wiring import Workplace, registry_of, require_home, store_of
+from flows.places import require_home, store_of
+from flows.wiring import Workplace, registry_of
 
 if TYPE_CHECKING:
     from models.bundle import Bundle

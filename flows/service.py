@@ -12,11 +12,11 @@ from pathlib import Path
 import uvicorn
 
 from features.errors import LeadScoringError
-from flows.settings import Settings, load_settings
-from flows.wiring import require_home, store_of
+from flows.places import require_home, store_of
 from serving.api.app import make_app
 from serving.api.service import make_service
 from serving.keys import list_keys
+from serving.settings import ApiSettings, StoreSettings
 from serving.store import ScoreStore
 
 
@@ -27,10 +27,16 @@ class OpenWithoutKeysError(LeadScoringError):
 def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callable[[str], None]) -> None:
     """Serve until stopped; ``say`` is told the address once connections are taken."""
     require_home(home)
-    settings = Settings() if config is None else load_settings(config)
-    store = store_of(home, settings=settings.store)
+    keeping, limits = StoreSettings(), ApiSettings()
+    if config is not None:
+        # Knows every model's settings, and with them the libraries of the models.
+        from flows.settings import load_settings
+
+        settings = load_settings(config)
+        keeping, limits = settings.store, settings.api
+    store = store_of(home, settings=keeping)
     refuse_openness(host, store)
-    service = make_service(store=store, home=home, settings=settings.api, clock=lambda: datetime.now(UTC))
+    service = make_service(store=store, home=home, settings=limits, clock=lambda: datetime.now(UTC))
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(service), log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.catalogue import Question
 from features.errors import LeadScoringError
@@ -28,7 +27,6 @@ from models.promotion import GateSettings
 from models.training import TrainingSettings
 from serving.settings import ApiSettings, StoreSettings
 
-STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -112,11 +110,6 @@ def resolve(path: Path, *, config: Path) -> Path:
     """Find a path of the configuration: from the working directory, else from beside or above the configuration."""
     candidates = [path, config.parent / path, config.resolve().parent.parent / path]
     return next((candidate for candidate in candidates if candidate.exists()), path)
-
-
-def store_url(home: Path) -> SecretStr:
-    """Return the score store's URL: from the environment, else SQLite under home. It may hold a password."""
-    return SecretStr(os.environ.get(STORE_URL_VARIABLE) or f"sqlite:///{home / 'scores.db'}")
 
 
 _BOOLEAN: Final = "tag:yaml.org,2002:bool"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flows.console import show_table, terminal
-from flows.wiring import is_here, registry_of, store_of
+from flows.places import is_here, store_of
+from flows.wiring import registry_of
 
 if TYPE_CHECKING:
     from features.findings import Finding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from features.errors import LeadScoringError
 from features.sources.base import Source
+from flows.places import store_of
 from flows.settings import (
-    STORE_URL_VARIABLE,
     ConfigurationError,
     FolderSettings,
     Settings,
@@ -21,18 +19,12 @@ from flows.settings import (
     load_rules,
     load_settings,
     resolve,
-    store_url,
 )
 from models.point_rules import PointRules
 
 if TYPE_CHECKING:
     from models.registry import ModelRegistry
-    from serving.settings import StoreSettings
     from serving.store import ScoreStore
-
-
-class NothingHereError(LeadScoringError):
-    """The home that was named does not exist."""
 
 
 @dataclass(frozen=True)
@@ -112,27 +104,3 @@ def registry_of(home: Path) -> ModelRegistry:
     from models.registry import ModelRegistry
 
     return ModelRegistry(home)
-
-
-def store_of(home: Path, *, settings: StoreSettings | None = None) -> ScoreStore:
-    """Return the score store of a home: SQLite in it, or the database that the environment names.
-
-    Writing to a SQLite store needs the home to be there; who only reads calls ``require_home`` first.
-    """
-    from serving.store import DEFAULTS, ScoreStore
-
-    return ScoreStore(store_url(home).get_secret_value(), settings=settings or DEFAULTS)
-
-
-def is_here(home: Path) -> bool:
-    """Say whether anything can be read: from this home, or from the database that the environment names."""
-    return home.is_dir() or STORE_URL_VARIABLE in os.environ
-
-
-def require_home(home: Path) -> None:
-    """Raise ``NothingHereError`` where nothing can be read; reading must not make a home."""
-    if not is_here(home):
-        raise NothingHereError(
-            f"there is no {home}, so no batch is published yet; publish one with: leadline run (or leadline demo), or "
-            "name another home with --home"
-        )

@@ -107,21 +107,21 @@ class StoredBatch:
 
 def batch_digest(batch: Batch) -> str:
     """Return SHA-256 over what a batch says, whatever its id, its ``scored_at`` and the order of its rows."""
-    return digest_of(batch, {question: _prepared(question, frame) for question, frame in batch.frames.items()})
+    return digest_of(
+        batch, {question: _sorted(question, conform(question, frame)) for question, frame in batch.frames.items()}
+    )
 
 
 def checked_frames(batch: Batch) -> dict[str, pd.DataFrame]:
     """Return the frames of a batch in the contract's form and sorted by id, or raise ``ContractError``."""
     frames: dict[str, pd.DataFrame] = {}
     for question, frame in batch.frames.items():
-        check_rows(question, frame)
-        frames[question] = _prepared(question, frame)
+        frames[question] = _sorted(question, check_rows(question, frame))
         _check_as_of(question, frames[question], batch.as_of)
     return frames
 
 
-def _prepared(question: str, frame: pd.DataFrame) -> pd.DataFrame:
-    rows = conform(question, frame)
+def _sorted(question: str, rows: pd.DataFrame) -> pd.DataFrame:
     if "batch_id" in rows:
         raise ContractError(
             f"{question} to publish must come without batch_id and scored_at, which the store fills in; found both. "

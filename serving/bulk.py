@@ -42,10 +42,23 @@ def _chunks(
             if column.name in constants:
                 columns.append([constants[column.name]] * len(part))
                 continue
-            values = part[column.name]
-            cells = values.astype(object).where(values.notna(), None).tolist()
+            cells = _cells(part[column.name])
             adapt: Callable[[Any], Any] | None = column.type.dialect_impl(connection.dialect).bind_processor(
                 connection.dialect
             )
             columns.append(cells if adapt is None else [adapt(cell) for cell in cells])
         yield list(zip(*columns, strict=True))
+
+
+def _cells(values: pd.Series[Any]) -> list[Any]:
+    """Return the values as Python's own, None where one is missing."""
+    cells: list[Any]
+    if isinstance(values.dtype, pd.StringDtype):
+        cells = values.array.to_numpy(dtype=object, na_value=None).tolist()
+    elif values.dtype == "float64":
+        cells = values.tolist()
+        for place in values.isna().to_numpy().nonzero()[0]:
+            cells[place] = None
+    else:
+        cells = values.astype(object).where(values.notna(), None).tolist()
+    return cells

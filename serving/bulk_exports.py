@@ -175,9 +175,11 @@ class BulkExports:
         except StoreUnreachableError:
             # The store will be back: the export waits, and so does everything behind it.
             threading.Timer(5.0, self._waiting.put, args=(export.export_id,)).start()
-        except (LeadScoringError, OSError) as error:
+        except Exception as error:
+            # Whatever it was: the thread must live on for the exports behind this one.
+            told = str(error) if isinstance(error, LeadScoringError) else f"{type(error).__name__}; ask again"
             with contextlib.suppress(OSError):
-                self._kept(replace(export, state="failed", error=str(error)))
+                self._kept(replace(export, state="failed", error=told))
         else:
             with contextlib.suppress(OSError):
                 self._kept(replace(export, state="done", parts=tuple(parts)))

@@ -42,6 +42,7 @@ class Filter:
 
 
 EVERYTHING: Final = Filter()
+_ONCE: Final = BATCH_WIDE | {"batch_id"}
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _query(question: str, batch: StoredBatch, fields: Sequence[str], chosen: Fil
     contract = contract_of(question)
     table = SCORES[question]
     id_column = table.c[contract.id_column]
-    stored = [table.c[name] for name in fields if name not in BATCH_WIDE and name != "batch_id"]
+    stored = [table.c[name] for name in fields if name not in _ONCE and name != contract.id_column]
     query = select(id_column.label("_id"), *stored).where(table.c.batch_id == batch.batch_id)
     wanted: list[ColumnElement[bool]] = []
     if chosen.ids:
@@ -235,19 +236,41 @@ def _page(
     contract = contract_of(question)
     if after is not None:
         query = query.where(SCORES[question].c[contract.id_column] > after)
-    found = connection.execute(query.limit(rows + 1)).all()
+    found, adapters = _fetched(connection, query.limit(rows + 1))
     more = len(found) > rows
     kept = found[:rows]
     ids, *stored = zip(*kept, strict=True) if kept else [()] * len(query.selected_columns)
-    given = iter(stored)
+    # Text into instants, 0 and 1 into truth values; most columns are what they are.
+    given = (
+        values if adapt is None else [adapt(value) for value in values]
+        for adapt, values in zip(adapters[1:], stored, strict=True)
+    )
     once = {
         "batch_id": batch.batch_id,
         "object_type": contract.object_type,
         "as_of": batch.as_of,
         "scored_at": batch.scored_at,
     }
-    columns = {name: [once[name]] * len(kept) if name in once else next(given) for name in fields}
+    columns = {
+        name: [once[name]] * len(kept) if name in once else ids if name == contract.id_column else next(given)
+        for name in fields
+    }
     return Chunk(columns=columns, ids=ids, last=ids[-1] if more else None)
+
+
+def _fetched(connection: Connection, query: Select[Any]) -> tuple[list[tuple[Any, ...]], list[Any]]:
+    """Return what the driver gives, and how to read each column: SQLAlchemy's rows would cost as much again."""
+    result = connection.execute(query)
+    assert result.cursor is not None
+    codes = [one[1] for one in result.cursor.description]
+    found = list(result.cursor.fetchall())
+    result.close()
+    dialect = connection.dialect
+    adapters = [
+        column.type.dialect_impl(dialect).result_processor(dialect, code)
+        for column, code in zip(query.selected_columns, codes, strict=True)
+    ]
+    return found, adapters
 
 
 def _merged(page: Chunk, gone: list[Tombstone], rows: int) -> Changes:

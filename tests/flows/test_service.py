@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from flows.places import store_of
 from flows.service import is_loopback
-from flows.wiring import store_of
 from tests.flows.commands import leadline, leadline_json
 from tests.serving.conftest import make_batch
 
