@@ -15,6 +15,7 @@ import click
 from flows.commands_backtest import backtest
 from flows.commands_models import log_models
 from flows.commands_rules import rules
+from flows.commands_serve import keys, serve
 from flows.commands_tune import tune
 from flows.commands_writeback import writeback_command
 from flows.usage import (
@@ -161,7 +162,7 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     progress = Progress(quiet=as_json)
     plain: list[dict[str, Any]] = []
     refused = False
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (_, tables):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (_, tables, _):
         for question in workplace.settings.questions:
             try:
                 with progress.step(f"Learning what drives {question}"):
@@ -200,9 +201,9 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
         for question in workplace.settings.questions
         if workplace.registry().champion(question) is None
     }
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, tables):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, tables, held):
         published = score_and_publish(
-            workplace, extracted, tables, as_of=instant, now=_now(), refused=refused, progress=progress
+            workplace, extracted, tables, lease=held, as_of=instant, now=_now(), refused=refused, progress=progress
         )
     if as_json:
         _print_json(
@@ -228,7 +229,7 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["csv", "parquet", "ndjson"]),
+    type=click.Choice(["csv", "parquet", "ndjson", "arrow"]),
     default="csv",
     show_default=True,
     help="Format.",
@@ -237,12 +238,12 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @home_option
 def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
     """Write a batch's scores to a file."""
-    from flows.wiring import store_of
+    from flows.places import require_home, store_of
     from serving.export import export as export_rows
 
+    require_home(home)
     with closing(store_of(home)) as store:
-        rows = store.read(question, batch)
-    written = export_rows(rows, question, kind, out)
+        written = export_rows(store, question, batch, kind, out)
     click.echo(f"{written.rows:,} {question} written to {written.path}")
 
 
@@ -380,6 +381,8 @@ def doctor(home: Path, as_json: bool) -> None:
 
 main.add_command(backtest)
 main.add_command(tune)
+main.add_command(serve)
+main.add_command(keys)
 
 
 def _workplace(config: Path, data: Path | None, home: Path) -> Workplace:

@@ -10,10 +10,11 @@ import pandas as pd
 
 from features.sources.base import Source
 from flows.console import Progress, terminal
+from flows.places import store_of
 from flows.run import RunResult, run
 from flows.settings import CONFIGS, SyntheticSourceSettings, load_rules, load_settings
 from flows.summary import show_evaluation
-from flows.wiring import Workplace, make_source, registry_of, store_of
+from flows.wiring import Workplace, make_source, registry_of
 
 
 def run_demo(
@@ -52,7 +53,7 @@ def run_demo(
     batch_id = result.published.batch_id
     with closing(store_of(home)) as store:
         files = [
-            export(store.read(question, batch_id), question, "csv", workplace.exports / f"{question}.csv")
+            export(store, question, batch_id, "csv", workplace.exports / f"{question}.csv")
             for question in result.published.rows
         ]
     if not quiet:

@@ -15,8 +15,8 @@ from typing import Any, Final
 from features.engines.spark_session import require_spark
 from features.errors import LeadScoringError
 from flows.console import show_table
+from flows.places import store_of
 from flows.settings import CONFIGS, load_settings
-from flows.wiring import store_of
 
 PACKAGES: Final = ("numpy", "pandas", "pyarrow", "numba", "lightgbm", "scikit-learn", "mlflow", "prefect", "sqlalchemy")
 

@@ -5,6 +5,7 @@ Steps hand each other names and file paths, never tables, so that any of them ca
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from features.catalogue import Question
 from features.findings import Finding
 from features.sources.hubspot.client import UnavailableError
 from flows import extracting, pipeline
-from flows.lease import lease
+from flows.lease import home_lock, store_lease
 from flows.reporting import report_step
 from flows.run import outcome_dict, use_words
 from flows.wiring import Workplace, default_as_of, make_workplace
 from models.training import NothingToLearnError
-from serving.store import StoreBusyError, StoreUnreachableError
+from serving.store import Lease, StoreBusyError, StoreUnreachableError
 
 Plain = dict[str, Any]
 
@@ -81,7 +82,9 @@ def score(config: str, data: str | None, home: str, as_of: str, extracted: Plain
 
 
 @flow(name="publish")
-def publish(config: str, data: str | None, home: str, as_of: str, extracted: Plain, refused: dict[str, str]) -> Plain:
+def publish(
+    config: str, data: str | None, home: str, as_of: str, extracted: Plain, refused: dict[str, str], held: Plain
+) -> Plain:
     """Publish the batch, all or nothing; retried while the store is away."""
     workplace = _workplace(config, data, home)
     published = patient(pipeline.publish)(
@@ -91,6 +94,7 @@ def publish(config: str, data: str | None, home: str, as_of: str, extracted: Pla
         now=datetime.now(UTC),
         refused=refused,
         questions=tuple(one for one in workplace.settings.questions if one not in refused),
+        lease=Lease(**held),
     )
     return {"batch_id": published.batch_id, "already_published": published.already, "rows": dict(published.rows)}
 
@@ -107,16 +111,17 @@ def nightly(config: str, data: str | None = None, home: str = "var", as_of: str 
     workplace = _workplace(config, data, home)
     moment = as_of or default_as_of(workplace.settings, now=datetime.now(UTC)).isoformat()
     questions = workplace.settings.questions
-    with lease(workplace.home):
+    with home_lock(workplace.home):
         extracted = extract(config, data, home, moment)
-        trained = [train(config, data, home, moment, extracted, question) for question in questions]
-        refused = {one["question"]: one["refused"] for one in trained if "refused" in one}
-        for question in questions:
-            if question not in refused:
-                build_features(config, data, home, moment, extracted, question)
-                score(config, data, home, moment, extracted, question)
-        published = publish(config, data, home, moment, extracted, refused)
-        written = report(config, data, home, published["batch_id"])
+        with store_lease(workplace.home) as held:
+            trained = [train(config, data, home, moment, extracted, question) for question in questions]
+            refused = {one["question"]: one["refused"] for one in trained if "refused" in one}
+            for question in questions:
+                if question not in refused:
+                    build_features(config, data, home, moment, extracted, question)
+                    score(config, data, home, moment, extracted, question)
+            published = publish(config, data, home, moment, extracted, refused, asdict(held))
+            written = report(config, data, home, published["batch_id"])
     result = published | {
         "trained": [one["trained"] for one in trained if "trained" in one],
         "refused": refused,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.evaluation import Verdict
     from models.registry import ModelRegistry, ModelVersion
-    from serving.store import Published
+    from serving.store import Lease, Published
 
 KEPT_FINDINGS: Final = 200
 
@@ -249,6 +249,9 @@ def score(workplace: Workplace, tables: CrmTables, *, question: Question, as_of:
         as_of=as_of,
         previous=previous,
     )
+    id_column = contract_of(question).id_column
+    if "owner_id" in tables[question]:
+        rows["owner_id"] = rows[id_column].map(tables[question].set_index(id_column)["owner_id"])
     file = folder / f"{question}_scores.parquet"
     write_parquet([rows.reindex(columns=list(contract_of(question).unstamped_names))], file)
     return file
@@ -262,10 +265,12 @@ def publish(
     now: datetime,
     refused: Mapping[str, str],
     questions: tuple[Question, ...],
+    lease: Lease | None = None,
 ) -> Published:
     """Publish the scores of all questions as one batch, all or nothing. The same scores again are the same batch.
 
-    ``refused`` tells, for questions that cannot be scored, the reason.
+    ``refused`` tells, for questions that cannot be scored, the reason; with a ``lease`` nothing is
+    published once another run has taken that over.
     """
     from serving.store import Batch, batch_digest
 
@@ -294,11 +299,13 @@ def publish(
                 for question, bundle in bundles.items()
             },
         },
+        cards={question: _card(bundle) for question, bundle in bundles.items()},
     )
     # Named by its content: equal batches are one, and different ones never meet under the same name.
     batch = replace(batch, batch_id=f"{as_of:%Y%m%dT%H%M%SZ}-{batch_digest(batch)[:8]}")
     with closing(workplace.store()) as store:
-        published = store.publish(batch)
+        published = store.publish(batch, lease=lease)
+        store.prune(now=now)
     shutil.rmtree(folder)
     return published
 
@@ -323,6 +330,16 @@ def write_parquet(frames: Iterable[pd.DataFrame], file: Path) -> None:
         if writer is not None:
             writer.close()
     aside.replace(file)
+
+
+def _card(bundle: Bundle) -> dict[str, Any]:
+    """Return what readers of the scores may ask about a model, who have no registry at hand."""
+    return {
+        "trained_as_of": bundle.data.trained_as_of.isoformat(),
+        "use": bundle.data.use,
+        "calibrated": bundle.data.calibrated,
+        "evaluation": bundle.evaluation,
+    }
 
 
 def _read_matrix(file: Path, *, names: list[str]) -> Matrix:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from features.errors import LeadScoringError
 from flows.pipeline import registered
-from flows.wiring import Workplace, registry_of, store_of
+from flows.places import require_home, store_of
+from flows.wiring import Workplace, registry_of
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -28,6 +29,7 @@ def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | N
     """Write the report of a batch (the latest by default) and return its file; the same batch gives the same bytes."""
     from serving.report import ReportInput, render_report, write_report
 
+    require_home(home)
     batch = _published(home, batch_id)
     summary = batch.summary
     report = ReportInput(

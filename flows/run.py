@@ -16,14 +16,14 @@ from features.tables import CrmTables
 from flows import pipeline
 from flows.console import Progress
 from flows.extracting import Extract, extract
-from flows.lease import lease
+from flows.lease import home_lock, store_lease
 from flows.reporting import models_of, report_step
 from flows.wiring import Workplace
 from models.training import NothingToLearnError
 
 if TYPE_CHECKING:
     from models.registry import ModelVersion
-    from serving.store import Published
+    from serving.store import Lease, Published
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
 @contextmanager
 def extracted_tables(
     workplace: Workplace, *, as_of: pd.Timestamp, progress: Progress
-) -> Iterator[tuple[Extract, CrmTables]]:
+) -> Iterator[tuple[Extract, CrmTables, Lease]]:
     """Read and check what is new, and hold the home while the block works on it; errors change nothing there."""
-    with lease(workplace.home):
+    with home_lock(workplace.home):
         with progress.step("Reading and checking the tables") as step:
             extracted = extract(workplace, as_of=as_of, telling=step.tell)
             tables = extracted.tables
@@ -78,12 +78,13 @@ def extracted_tables(
                 f"{len(tables['contacts']):,} contacts, {len(tables['deals']):,} deals, "
                 f"{len(tables['activities']):,} activities; {warnings} warnings"
             )
-        yield extracted, tables
+        with store_lease(workplace.home) as held:
+            yield extracted, tables, held
 
 
 def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: Progress) -> RunResult:
     """Extract, check, train if due, score, publish and report; safe to repeat at any point."""
-    with extracted_tables(workplace, as_of=as_of, progress=progress) as (extracted, tables):
+    with extracted_tables(workplace, as_of=as_of, progress=progress) as (extracted, tables, held):
         trained: list[pipeline.TrainOutcome] = []
         refused: dict[str, str] = {}
         for question in workplace.settings.questions:
@@ -100,7 +101,7 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
                     if not outcome.promoted:
                         step.outcome = f"the version in use stays: {outcome.not_promoted}"
         published = score_and_publish(
-            workplace, extracted, tables, as_of=as_of, now=now, refused=refused, progress=progress
+            workplace, extracted, tables, lease=held, as_of=as_of, now=now, refused=refused, progress=progress
         )
         with progress.step("Writing the report"):
             report = report_step(workplace, batch_id=published.batch_id)
@@ -119,6 +120,7 @@ def score_and_publish(
     extracted: Extract,
     tables: CrmTables,
     *,
+    lease: Lease,
     as_of: pd.Timestamp,
     now: datetime,
     refused: Mapping[str, str],
@@ -131,7 +133,9 @@ def score_and_publish(
             pipeline.build_features(workplace, extracted, question=question, as_of=as_of)
             pipeline.score(workplace, tables, question=question, as_of=as_of)
     with progress.step("Publishing the batch") as step:
-        published = pipeline.publish(workplace, extracted, as_of=as_of, now=now, refused=refused, questions=questions)
+        published = pipeline.publish(
+            workplace, extracted, lease=lease, as_of=as_of, now=now, refused=refused, questions=questions
+        )
         step.outcome = ", ".join(f"{count:,} {question}" for question, count in published.rows.items())
     return published
 

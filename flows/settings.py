@@ -30,9 +30,9 @@ from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.signing import SigningSettings
 from models.training import TrainingSettings
+from serving.settings import ApiSettings, StoreSettings
 from serving.writeback.fields import WriteBackSettings
 
-STORE_URL_VARIABLE: Final = "LEADLINE_STORE_URL"
 SIGNING_KEY_VARIABLE: Final = "LEADLINE_SIGNING_KEY"
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 
@@ -110,6 +110,8 @@ class Settings(BaseModel):
     audit: AuditSettings = AuditSettings()
     signing: SigningSettings = SigningSettings()
     writeback: WriteBackSettings = WriteBackSettings()
+    store: StoreSettings = StoreSettings()
+    api: ApiSettings = ApiSettings()
 
     def training(self, rules: PointRules) -> TrainingSettings:
         """Return what a training needs of these settings."""
@@ -164,11 +166,6 @@ def _key(path: Path | None, *, name: str, config: Path | None) -> bytes | None:
         raise ConfigurationError(
             file=config or file, message=f"'signing.{name}' must name a PEM file; {file}: {error.strerror}"
         ) from error
-
-
-def store_url(home: Path) -> SecretStr:
-    """Return the score store's URL: from the environment, else SQLite under home. It may hold a password."""
-    return SecretStr(os.environ.get(STORE_URL_VARIABLE) or f"sqlite:///{home / 'scores.db'}")
 
 
 def hubspot_credentials() -> Credentials:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flows.console import show_table, terminal
-from flows.wiring import registry_of, store_of
+from flows.places import is_here, store_of
+from flows.wiring import registry_of
 
 if TYPE_CHECKING:
     from features.findings import Finding
@@ -142,8 +143,10 @@ def model_dict(version: ModelVersion) -> dict[str, Any]:
 
 def status_dict(home: Path, *, now: datetime) -> dict[str, Any]:
     """Return what is published and which models are in use."""
-    with closing(store_of(home)) as store:
-        batch, count = store.latest_batch(), len(store.batches())
+    batch, count = None, 0
+    if is_here(home):
+        with closing(store_of(home)) as store:
+            batch, count = store.latest_batch(), len(store.batches())
     registry = registry_of(home)
     champions = {question: registry.champion(question) for question in ("contacts", "deals")}
     return {
@@ -167,7 +170,8 @@ def status_dict(home: Path, *, now: datetime) -> dict[str, Any]:
 def show_status(plain: dict[str, Any]) -> None:
     """Print the status."""
     batch = plain["batch"]
-    rows = [["home", plain["home"]], ["batches", plain["batches"]]]
+    there = "" if Path(plain["home"]).is_dir() else " (not there)"
+    rows = [["home", f"{plain['home']}{there}"], ["batches", plain["batches"]]]
     if batch is None:
         rows.append(["latest batch", "none yet: run leadline demo, or leadline run --config FILE"])
     else:

@@ -13,6 +13,7 @@ from pydantic import SecretBytes
 
 from features.sources.base import Source
 from flows.console import Ticker
+from flows.places import store_of
 from flows.settings import (
     ConfigurationError,
     FolderSettings,
@@ -25,7 +26,6 @@ from flows.settings import (
     public_key,
     resolve,
     signing_key,
-    store_url,
 )
 from models.point_rules import PointRules
 from models.signing import Trust
@@ -114,7 +114,7 @@ class Workplace:
 
     def store(self) -> ScoreStore:
         """Return the score store."""
-        return store_of(self.home)
+        return store_of(self.home, settings=self.settings.store)
 
 
 def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
@@ -179,11 +179,3 @@ def registry_of(home: Path) -> ModelRegistry:
     from models.registry import ModelRegistry
 
     return ModelRegistry(home)
-
-
-def store_of(home: Path) -> ScoreStore:
-    """Return the score store of a home: SQLite in it, or the database that the environment names."""
-    from serving.store import ScoreStore
-
-    home.mkdir(parents=True, exist_ok=True)
-    return ScoreStore(store_url(home).get_secret_value())

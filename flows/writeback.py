@@ -12,9 +12,10 @@ from features.sources.hubspot.client import ConnectionSettings, Credentials, Hub
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.source import landing_file
 from flows.console import Ticker, show_table, terminal
-from flows.lease import lease
+from flows.lease import home_lock
+from flows.places import store_of
 from flows.settings import HubSpotSourceSettings, hubspot_credentials
-from flows.wiring import Workplace, store_of
+from flows.wiring import Workplace
 
 if TYPE_CHECKING:
     from serving.writeback.ledger import Write
@@ -63,7 +64,7 @@ def writing(workplace: Workplace, *, credentials: Credentials | None = None) -> 
     source = workplace.settings.source
     connection = source if isinstance(source, HubSpotSourceSettings) else ConnectionSettings()
     with ExitStack() as stack:
-        stack.enter_context(lease(workplace.home))
+        stack.enter_context(home_lock(workplace.home))
         file = landing_file(workplace.home)
         landing = stack.enter_context(closing(Landing(file))) if file.exists() else None
         client = stack.enter_context(

@@ -9,12 +9,15 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
+import orjson
 import pandas as pd
 
 from features.errors import LeadScoringError
 
-CONTRACT_VERSION: Final = "1.0"
+CONTRACT_VERSION: Final = "1.1"
 TOLERANCE: Final = 1e-9
+
+_NUMBERS: Final = frozenset({int, float})
 
 Kind = Literal["text", "time", "probability", "number", "integer", "bool", "json"]
 
@@ -46,7 +49,10 @@ class ContractError(LeadScoringError):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the contract; ``stamped`` ones are filled in by the store when a batch is published."""
+    """One column of the contract; ``stamped`` ones are filled in by the store when a batch is published.
+
+    ``since`` is the version that added it: who publishes by an earlier one may leave it out, and it is null.
+    """
 
     name: str
     kind: Kind
@@ -54,6 +60,7 @@ class Column:
     meaning: str
     choices: tuple[str, ...] = ()
     stamped: bool = False
+    since: str = "1.0"
 
     @property
     def dtype(self) -> Any:
@@ -65,7 +72,8 @@ class Column:
 class Contract:
     """The ordered columns of one question, and which of them play a part in its checks.
 
-    ``ranges`` are triples (low, middle, high) that must be in this order wherever they are given.
+    ``ranges`` are triples (low, middle, high) that must be in this order wherever they are given. A row has changed
+    when one of the ``material`` columns has, or its probability has passed into another step.
     """
 
     question: str
@@ -74,6 +82,7 @@ class Contract:
     probability: str
     columns: tuple[Column, ...]
     ranges: tuple[tuple[str, str, str], ...]
+    material: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,6 +115,7 @@ def _closing(previous: str) -> tuple[Column, ...]:
         Column("base_rate", "probability", True, "The average from which the reasons start."),
         Column("reasons", "json", True, "Why: families of features with their effects, largest first."),
         Column("not_scored", "text", True, "Why there is no probability; null where there is one."),
+        Column("owner_id", "text", True, "Who owns it in the CRM, as the tables said.", since="1.1"),
     )
 
 
@@ -122,6 +132,7 @@ _CONTACTS: Final = Contract(
     id_column="contact_id",
     probability="close_likelihood",
     ranges=(("likelihood_low", "close_likelihood", "likelihood_high"),),
+    material=("tier", "points", "points_grade", "agreement", "not_scored", "owner_id"),
     columns=(
         *_shared("contact"),
         Column("close_likelihood", "probability", True, "Calibrated probability of a won deal within the horizon."),
@@ -153,6 +164,7 @@ _DEALS: Final = Contract(
         ("win_low", "win_probability", "win_high"),
         ("expected_close_low", "expected_close_at", "expected_close_high"),
     ),
+    material=("pipeline", "stage", "amount", "stalled", "points", "not_scored", "owner_id"),
     columns=(
         *_shared("deal"),
         Column("pipeline", "text", True, "The pipeline that the deal runs in."),
@@ -199,6 +211,9 @@ def conform(question: str, frame: pd.DataFrame) -> pd.DataFrame:
     stamped = {column.name for column in contract.columns if column.stamped}
     given = [str(name) for name in frame.columns]
     wanted = contract.names if stamped & set(given) else contract.unstamped_names
+    later = [column.name for column in contract.columns if column.since != "1.0" and column.name not in given]
+    frame = frame.assign(**dict.fromkeys(later))
+    given += later
     unknown = sorted(set(given) - set(wanted))
     missing = [name for name in wanted if name not in given]
     if unknown or missing or len(given) != len(wanted):
@@ -224,8 +239,8 @@ def conform(question: str, frame: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def check_rows(question: str, frame: pd.DataFrame) -> None:
-    """Raise ``ContractError`` at the first row of ``frame`` that breaks the published contract."""
+def check_rows(question: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame as ``conform`` does, or raise ``ContractError`` at the first row that breaks the contract."""
     contract = contract_of(question)
     rows = conform(question, frame)
     ids = rows[contract.id_column]
@@ -247,6 +262,7 @@ def check_rows(question: str, frame: pd.DataFrame) -> None:
         _refuse(contract, rows, rows[low] > rows[high], low, f"must not lie above {high}")
     _check_scored(contract, rows)
     _check_reasons(contract, rows)
+    return rows
 
 
 def _check_scored(contract: Contract, rows: pd.DataFrame) -> None:
@@ -289,12 +305,20 @@ def _check_reasons(contract: Contract, rows: pd.DataFrame) -> None:
 def read_reasons(text: str) -> list[dict[str, Any]]:
     """Return the reasons of one row; raise ``ValueError`` saying what must hold if they are not a JSON list."""
     try:
-        reasons = json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
-        raise ValueError(f"must be a JSON list ({error})") from error
+        reasons = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        reasons = _slowly_read(text)
     if not isinstance(reasons, list):
         raise ValueError("must be a JSON list")
     return reasons
+
+
+def _slowly_read(text: str) -> Any:
+    """Read what the fast reader refuses: half of a surrogate pair, which is JSON, or what is none, to say why."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise ValueError(f"must be a JSON list ({error})") from error
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -309,12 +333,14 @@ def _effects(reasons: list[dict[str, Any]]) -> Iterator[float]:
             effect = reason["effect"]
             family = reason["family"]
             features = [feature["effect"] for feature in reason["features"]]
-            named = "words" in reason and all({"feature", "value", "words"} <= set(part) for part in reason["features"])
+            named = "words" in reason
+            for part in reason["features"]:
+                named = named and "feature" in part and "value" in part and "words" in part
         except (KeyError, TypeError) as error:
             raise ValueError(
                 "must hold family, effect, words and features, each feature its feature, value, words and effect"
             ) from error
-        if not named or any(type(number) not in (int, float) for number in (effect, *features)):
+        if not named or not _NUMBERS.issuperset(map(type, (effect, *features))):
             raise ValueError(f"must give words, and effects as numbers, in family {family!r}")
         if not abs(sum(features) - effect) <= TOLERANCE:
             raise ValueError(
@@ -354,7 +380,18 @@ def _text(contract: Contract, frame: pd.DataFrame, values: pd.Series[Any]) -> pd
         strange = values.map(lambda value: not isinstance(value, str)).astype(bool) & values.notna()
         _refuse(contract, frame, strange, str(values.name), "must be text")
         values = values.astype("str")
-    return values.astype("str").str.replace("\0", "\N{REPLACEMENT CHARACTER}", regex=False)
+    values = values.astype("str")
+    return values.str.replace("\0", "\N{REPLACEMENT CHARACTER}", regex=False) if _may_hold_nul(values) else values
+
+
+def _may_hold_nul(values: pd.Series[Any]) -> bool:
+    """Look through the bytes of a text column, which costs a tenth of looking through its values."""
+    import pyarrow as pa
+
+    whole = pa.array(values, from_pandas=True)
+    chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
+    buffers = [chunk.buffers()[-1] for chunk in chunks]
+    return any(buffer is not None and (np.frombuffer(buffer, dtype="u1") == 0).any() for buffer in buffers)
 
 
 def _refuse(contract: Contract, frame: pd.DataFrame, broken: pd.Series[Any], column: str, must: str) -> None:

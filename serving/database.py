@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from features.errors import LeadScoringError
 
 _PUBLISH_LOCK: Final = 0x1EAD_11E5
+_IDLE_SECONDS: Final = 60
 
 
 class StoreError(LeadScoringError):
@@ -30,6 +31,10 @@ class StoreBusyError(StoreError):
 
 class ReadOnlyStoreError(StoreError):
     """The score store may be read but not written."""
+
+
+class FullStoreError(StoreError):
+    """The disk under the score store is full."""
 
 
 class Database:
@@ -73,6 +78,8 @@ class Database:
                         # Zero would mean to wait for ever.
                         waits = max(1, int(self._busy_seconds * 1000))
                         connection.execute(text(f"SET LOCAL lock_timeout = {waits}"))
+                        # A writer that was stopped must not hold the lock for as long as it is stopped.
+                        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_SECONDS}000"))
                         connection.execute(select(func.pg_advisory_xact_lock(_PUBLISH_LOCK)))
                     yield connection
         except (SQLAlchemyError, self._driver_error) as error:
@@ -108,8 +115,13 @@ class Database:
                 f"one run may publish at a time; {self.name} was still held after {self._busy_seconds:g} s. "
                 "Wait for the other run, then repeat this one."
             )
+        if "disk is full" in said or state == "53100":
+            return FullStoreError(
+                f"{self.name} must have room to write; it answered: {said}. Nothing was changed and what was published "
+                "stays; make room and repeat."
+            )
         cut_off = isinstance(error, OperationalError) and not self._is_sqlite and not state
-        if "unable to open" in said or cut_off or state[:2] in ("08", "57"):
+        if "unable to open" in said or cut_off or state[:2] in ("08", "57") or state == "53300":
             return StoreUnreachableError(
                 f"{self.name} must be reachable; it answered: {said}. Check its URL and that it runs, then repeat."
             )
@@ -144,8 +156,8 @@ def _secrets(url: URL) -> list[str]:
 def _make_engine(url: URL, busy_seconds: float) -> Engine:
     if url.get_backend_name() == "postgresql":
         waits = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=waits)
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds})
+        return create_engine(url, hide_parameters=True, pool_pre_ping=True, max_overflow=40, connect_args=waits)
+    engine = create_engine(url, hide_parameters=True, max_overflow=40, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: object) -> None:

@@ -51,7 +51,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 # Byte order in both databases, so that both return the same rows in the same order.
-_IDENTIFIER: Final = String().with_variant(String(collation="C"), "postgresql")
+IDENTIFIER: Final = String().with_variant(String(collation="C"), "postgresql")
 
 _TYPES: Final[Mapping[Kind, TypeEngine[Any]]] = MappingProxyType(
     {
@@ -73,7 +73,7 @@ METADATA: Final = MetaData()
 batches: Final = Table(
     "batches",
     METADATA,
-    Column("batch_id", _IDENTIFIER, primary_key=True),
+    Column("batch_id", IDENTIFIER, primary_key=True),
     Column("sequence", Integer, nullable=False, unique=True),
     Column("contract_version", String, nullable=False),
     Column("as_of", UtcTime, nullable=False),
@@ -83,13 +83,14 @@ batches: Final = Table(
     Column("contacts_rows", Integer),
     Column("deals_rows", Integer),
     Column("digest", String, nullable=False),
+    Column("change_step", Double),
 )
 
 latest: Final = Table(
     "latest",
     METADATA,
     Column("question", String, primary_key=True),
-    Column("batch_id", _IDENTIFIER, ForeignKey("batches.batch_id"), nullable=False),
+    Column("batch_id", IDENTIFIER, ForeignKey("batches.batch_id"), nullable=False),
 )
 
 
@@ -97,14 +98,56 @@ def _score_table(contract: Contract) -> Table:
     columns: list[Column[Any]] = []
     for column in contract.columns:
         if column.name == "batch_id":
-            columns.append(Column("batch_id", _IDENTIFIER, ForeignKey("batches.batch_id"), primary_key=True))
+            columns.append(Column("batch_id", IDENTIFIER, ForeignKey("batches.batch_id"), primary_key=True))
         elif column.name == contract.id_column:
-            columns.append(Column(column.name, _IDENTIFIER, primary_key=True))
+            columns.append(Column(column.name, IDENTIFIER, primary_key=True))
         elif column.name not in BATCH_WIDE:
             columns.append(Column(column.name, _TYPES[column.kind], nullable=column.nullable))
+    # The sequence of the batch in which this object last changed; null in a batch that never was the latest.
+    columns.append(Column("changed_sequence", Integer))
     return Table(f"{contract.object_type}_scores", METADATA, *columns)
 
 
 SCORES: Final[Mapping[str, Table]] = MappingProxyType(
     {question: _score_table(contract) for question, contract in CONTRACTS.items()}
+)
+
+# Objects that one latest batch held and the next did not, under the sequence of the next.
+removed: Final = Table(
+    "removed",
+    METADATA,
+    Column("question", String, primary_key=True),
+    Column("object_id", IDENTIFIER, primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("merged_into", String),
+)
+
+model_cards: Final = Table(
+    "model_cards",
+    METADATA,
+    Column("model_version", IDENTIFIER, primary_key=True),
+    Column("question", String, nullable=False),
+    Column("card", Text, nullable=False),
+)
+
+leases: Final = Table(
+    "leases",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("holder", String),
+    Column("expires_at", UtcTime),
+)
+
+api_keys: Final = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", IDENTIFIER, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("secret_hash", String, nullable=False),
+    Column("scopes", String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
 )

@@ -247,7 +247,8 @@ def test_an_export_before_anything_was_published_is_refused(tmp_path: Path) -> N
     result = leadline("export", "deals", "--out", tmp_path / "x.csv", "--home", tmp_path / "home")
 
     assert result.exit_code == 1
-    assert "a batch of deals must be published before it is read" in result.stderr
+    assert "so no batch is published yet; publish one with: leadline run" in result.stderr
+    assert not (tmp_path / "home").exists()
 
 
 def test_an_export_into_a_folder_that_does_not_exist_is_refused(tmp_path: Path, installed: Installed) -> None:
@@ -263,7 +264,9 @@ def test_status_of_an_empty_home_says_how_to_begin(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert "leadline demo" in result.stdout
+    assert "(not there)" in result.stdout.replace("\n", " ")
     assert (plain["batch"], plain["batches"], plain["models"]) == (None, 0, {"contacts": None, "deals": None})
+    assert not (tmp_path / "home").exists()
 
 
 def test_status_tells_the_batch_its_age_and_the_models(installed: Installed) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from flows.places import store_url
 from flows.settings import (
     CONFIGS,
     ConfigurationError,
@@ -19,7 +20,6 @@ from flows.settings import (
     load_rules,
     load_settings,
     resolve,
-    store_url,
 )
 from models.point_rules import PointRules
 from tests.flows.commands import leadline, write_config

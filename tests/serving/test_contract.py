@@ -21,13 +21,13 @@ def test_columns_are_those_of_the_design_in_its_order() -> None:
     design = (
         "batch_id object_type contact_id as_of scored_at model_version close_likelihood likelihood_low likelihood_high "
         "tier points points_fit points_engagement points_grade points_likelihood agreement previous_likelihood trend "
-        "base_rate reasons not_scored"
+        "base_rate reasons not_scored owner_id"
     )
     design_deals = (
         "batch_id object_type deal_id as_of scored_at model_version pipeline stage days_in_stage win_probability "
         "win_low win_high win_within_horizon stage_probability_manual stage_rate_observed expected_close_at "
         "expected_close_low expected_close_high amount expected_value stalled points points_likelihood "
-        "previous_probability trend base_rate reasons not_scored"
+        "previous_probability trend base_rate reasons not_scored owner_id"
     )
 
     assert CONTRACTS["contacts"].names == tuple(design.split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,46 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pandas.testing import assert_frame_equal
 
-from serving.contract import CONTRACTS, ContractError, conform
-from serving.export import ExportError, Format, export
-from tests.serving.conftest import make_contact, make_deal, make_reasons, unscored_deal
+from serving.contract import CONTRACTS, conform, contract_of
+from serving.export import Exported, ExportError, write_chunks
+from serving.export import export as export_batch
+from serving.formats import Format
+from serving.store import ScoreStore, StoredBatch, UnknownBatchError
+from serving.walks import Chunk
+from tests.serving.conftest import MARCH, make_batch, make_contact, make_deal, make_reasons, unscored_deal
 
-FORMATS: tuple[Format, ...] = ("csv", "parquet", "ndjson")
+FORMATS: tuple[Format, ...] = ("csv", "parquet", "ndjson", "arrow")
 
 
 def published(question: str, *rows: dict[str, Any]) -> pd.DataFrame:
     """Rows as the store reads them back."""
     stamped = pd.DataFrame(list(rows)).assign(batch_id="b1", scored_at=pd.Timestamp("2024-03-02T04:05:00.25Z"))
     return conform(question, stamped)
+
+
+def export(frame: pd.DataFrame, question: str, kind: Format, out: Path) -> Exported:
+    """Write rows, also such as the store would refuse, as if they were read from it."""
+    batch = StoredBatch(
+        batch_id="b1",
+        sequence=1,
+        contract_version="1.1",
+        as_of=MARCH,
+        scored_at=datetime(2024, 3, 2, 4, 5, 0, 250000, tzinfo=UTC),
+        model_versions={},
+        summary={},
+        rows={question: len(frame)},
+        digest="",
+        change_step=None,
+        latest_for=(),
+    )
+    columns = {
+        str(name): [None if pd.isna(value) else value for value in values.astype(object)]
+        for name, values in frame.items()
+    }
+    chunk = Chunk(columns=columns, ids=columns[contract_of(question).id_column], last=None)
+    return write_chunks([chunk], question, batch, kind, out, fields=contract_of(question).names)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -73,7 +102,7 @@ def test_parquet_has_the_contracts_schema_and_says_which_batch_it_is(tmp_path: P
     table = pq.read_table(tmp_path / "deals.parquet")
     assert tuple(table.schema.names) == CONTRACTS["deals"].names
     assert table.schema.metadata == {
-        b"contract_version": b"1.0",
+        b"contract_version": b"1.1",
         b"question": b"deals",
         b"batch_id": b"b1",
         b"as_of": b"2024-03-01T00:00:00Z",
@@ -225,18 +254,22 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="one of csv, parquet, ndjson; found 'xlsx'"):
+    with pytest.raises(ExportError, match="one of csv, parquet, ndjson, arrow; found 'xlsx'"):
         export(published("deals", make_deal("d1")), "deals", "xlsx", tmp_path / "out")  # type: ignore[arg-type] # the point
 
 
-def test_rows_of_two_batches_or_of_none_are_refused(tmp_path: Path) -> None:
-    frame = published("deals", make_deal("d1"), make_deal("d2"))
+def test_a_batch_is_exported_from_the_store_the_same_from_both_databases(store: ScoreStore, tmp_path: Path) -> None:
+    store.publish(make_batch())
 
-    with pytest.raises(ExportError, match="found several"):
-        export(frame.assign(batch_id=["b1", "b2"]), "deals", "csv", tmp_path / "out")
-    with pytest.raises(ExportError, match="no batch_id, scored_at"):
-        export(frame.drop(columns=["batch_id", "scored_at"]), "deals", "csv", tmp_path / "out")
-    with pytest.raises(ContractError, match="missing"):
-        export(frame, "contacts", "csv", tmp_path / "out")
+    for kind in FORMATS:
+        export_batch(store, "deals", "latest", kind, tmp_path / kind)
 
-    assert not list(tmp_path.iterdir())
+    frame = pd.DataFrame([make_deal("D2"), make_deal("d1"), unscored_deal("d3")])
+    stamped = conform("deals", frame.assign(batch_id="b1", scored_at=pd.Timestamp("2024-03-02T04:05:00Z")))
+    assert [row["deal_id"] for row in read_ndjson(tmp_path / "ndjson")] == ["D2", "d1", "d3"]
+    assert_frame_equal(conform("deals", pq.read_table(tmp_path / "parquet").to_pandas()), stamped)
+    with pa.ipc.open_stream(tmp_path / "arrow") as stream:
+        assert stream.read_all().equals(pq.read_table(tmp_path / "parquet"))
+    with pytest.raises(UnknownBatchError):
+        export_batch(store, "deals", "b9", "csv", tmp_path / "none")
+    assert not (tmp_path / "none").exists()

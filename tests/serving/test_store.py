@@ -77,8 +77,8 @@ def test_published_rows_are_read_back_as_they_were(store: ScoreStore) -> None:
     assert deals["deal_id"].tolist() == ["D2", "d1", "d3"]
     stored = {str(name): value for name, value in deals.iloc[1].items() if name not in ("batch_id", "scored_at")}
     given = make_deal("d1")
-    assert stored.keys() == given.keys()
-    assert {name: value for name, value in stored.items() if given[name] is not None} == {
+    assert stored.keys() == given.keys() | {"owner_id"}
+    assert {name: value for name, value in stored.items() if given.get(name) is not None} == {
         name: value for name, value in given.items() if value is not None
     }
     assert deals["not_scored"].isna().tolist() == [True, True, False]
@@ -116,7 +116,7 @@ def test_the_batch_says_what_it_holds(store: ScoreStore) -> None:
     assert stored is not None
     assert (stored.batch_id, stored.as_of, stored.scored_at) == ("b1", MARCH, batch.scored_at)
     assert (stored.model_versions, stored.summary) == (batch.model_versions, batch.summary)
-    assert (dict(stored.rows), stored.contract_version) == ({"contacts": 2, "deals": 3}, "1.0")
+    assert (dict(stored.rows), stored.contract_version) == ({"contacts": 2, "deals": 3}, "1.1")
     assert stored.digest == batch_digest(batch)
     assert stored.latest_for == ("contacts", "deals")
 
@@ -280,7 +280,8 @@ def test_readers_see_the_old_batch_until_the_new_one_is_whole(store: ScoreStore,
     finally:
         event.remove(Engine, "before_cursor_execute", read)
 
-    assert seen == [("b1", 2, 1)] * 5
+    # PostgreSQL loads the rows with COPY, which is none of SQLAlchemy's statements.
+    assert seen == [("b1", 2, 1)] * (5 if store_url.startswith("sqlite") else 3)
     assert set(reader.read("contacts")["batch_id"]) == {"b2"}
     reader.close()
 

@@ -1,0 +1,72 @@
+"""Starting the service: what it needs, what it refuses, and the server under it."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from features.errors import LeadScoringError
+from flows.places import require_home, store_of
+from serving.api.app import make_app
+from serving.api.service import make_service
+from serving.keys import list_keys
+from serving.settings import ApiSettings, StoreSettings
+from serving.store import ScoreStore
+
+
+class OpenWithoutKeysError(LeadScoringError):
+    """The service would be open to others, and there is no key to tell them apart."""
+
+
+def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callable[[str], None]) -> None:
+    """Serve until stopped; ``say`` is told the address once connections are taken."""
+    require_home(home)
+    keeping, limits = StoreSettings(), ApiSettings()
+    if config is not None:
+        # Knows every model's settings, and with them the libraries of the models.
+        from flows.settings import load_settings
+
+        settings = load_settings(config)
+        keeping, limits = settings.store, settings.api
+    store = store_of(home, settings=keeping)
+    refuse_openness(host, store)
+    service = make_service(store=store, home=home, settings=limits, clock=lambda: datetime.now(UTC))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_app(service), log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30
+        )
+    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)
+        shown = f"[{host}]" if ":" in host else host
+        say(f"Serving http://{shown}:{listening.getsockname()[1]}/ (stop with Ctrl-C)")
+        # The server has stopped in good order by the time that it hands the signal on.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+
+
+def refuse_openness(host: str, store: ScoreStore) -> None:
+    """Refuse an address that others can reach while no key is active."""
+    now = datetime.now(UTC)
+    if not is_loopback(host) and not any(key.state(now) == "active" for key in list_keys(store)):
+        raise OpenWithoutKeysError(
+            f"the service must have an active API key before others may reach it at {host}; it has none. Make one with "
+            "leadline keys create, or serve this machine alone with --host 127.0.0.1."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,86 @@
+"""Which objects a batch changed against the latest one before it, and which it holds no more.
+
+A row has changed where a material column of the contract has, or where its probability, counted in steps and rounded,
+has. The count knows no history: whoever holds the row of the last change agrees with the latest batch to the step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from serving.batch import Gone, StoredBatch
+from serving.contract import contract_of
+from serving.schema import SCORES, removed
+
+NO_LONGER_SCORED = "no_longer_scored"
+
+
+def changed_sequences(
+    connection: Connection,
+    question: str,
+    frame: pd.DataFrame,
+    *,
+    before: StoredBatch | None,
+    sequence: int,
+    step: float,
+) -> tuple[pd.Series[int], list[str]]:
+    """Return, for each row, the sequence of the batch in which it last changed, and the ids that are gone.
+
+    ``before`` is the latest batch so far; a step other than its own makes every row a changed one.
+    """
+    contract = contract_of(question)
+    sequences = pd.Series(sequence, index=frame.index, dtype="int64")
+    if before is None:
+        return sequences, []
+    table = SCORES[question]
+    names = [contract.probability, *contract.material]
+    stored = connection.execute(
+        select(table.c[contract.id_column], table.c.changed_sequence, *(table.c[name] for name in names)).where(
+            table.c.batch_id == before.batch_id
+        )
+    ).all()
+    old = pd.DataFrame(stored, columns=["id", "changed", *names]).set_index("id")
+    positions = old.index.get_indexer(pd.Index(frame[contract.id_column]))
+    known = positions >= 0
+    gone = old.index.difference(pd.Index(frame[contract.id_column])).sort_values().tolist()
+    if before.change_step != step or not known.any():
+        return sequences, gone
+    held = old.iloc[positions[known]]
+    fresh = frame.loc[known]
+    same = np.ones(int(known.sum()), dtype=bool)
+    for name in names:
+        new = fresh[name].astype(object).where(fresh[name].notna(), None).to_numpy()
+        was = held[name].astype(object).where(held[name].notna(), None).to_numpy()
+        if name == contract.probability:
+            new, was = _steps(new, step), _steps(was, step)
+        same &= np.asarray(new == was, dtype=bool)
+    kept = np.where(same, held["changed"].fillna(0).to_numpy(dtype="int64"), sequence)
+    sequences.loc[known] = kept
+    return sequences, gone
+
+
+def record_gone(
+    connection: Connection, question: str, ids: list[str], *, sequence: int, known: dict[str, Gone]
+) -> None:
+    """Leave a tombstone for each id that the new latest batch holds no more."""
+    rows = [
+        {
+            "question": question,
+            "object_id": object_id,
+            "sequence": sequence,
+            "reason": known[object_id].reason if object_id in known else NO_LONGER_SCORED,
+            "merged_into": known[object_id].merged_into if object_id in known else None,
+        }
+        for object_id in ids
+    ]
+    if rows:
+        connection.execute(removed.insert(), rows)
+
+
+def _steps(probabilities: np.ndarray, step: float) -> np.ndarray:
+    """Count steps; a missing probability is minus one, so that missing equals missing."""
+    numbers = np.array([np.nan if value is None else value for value in probabilities], dtype="float64")
+    return np.where(np.isnan(numbers), -1, np.rint(np.nan_to_num(numbers) / step))

@@ -1,0 +1,1 @@
+"""How a score store that an earlier release made becomes one of this release."""
