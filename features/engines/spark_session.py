@@ -86,26 +86,33 @@ def require_spark() -> None:
         )
 
 
-def open_session(settings: SparkSettings, *, folder: Path) -> SparkSession:
+def open_session(settings: SparkSettings, *, scratch: Path) -> SparkSession:
     """Return the session of this process, opened if there is none yet; it ends with the process.
 
-    ``folder`` takes what Spark writes on this machine. What ``settings.conf`` says goes before our own choices.
+    ``scratch`` takes what Spark writes on this machine. What ``settings.conf`` says goes before our own choices.
     """
     require_spark()
     from pyspark.sql import SparkSession
 
-    # Otherwise the executors run whatever python3 they find.
-    os.environ["PYSPARK_PYTHON"] = settings.python or sys.executable
-    if not settings.is_local and os.environ.get("SPARK_LOCAL_IP") == _LOOPBACK:
-        # Pandera sets it on import, and no executor elsewhere could reach a driver there.
-        del os.environ["SPARK_LOCAL_IP"]
+    prepare_environment(settings)
     builder = SparkSession.builder.appName("leadline").master(settings.master)
-    for key, value in (_our_conf(settings, folder=folder) | settings.conf).items():
+    for key, value in (_our_conf(settings, scratch=scratch.resolve()) | settings.conf).items():
         builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
     return builder.getOrCreate()
 
 
-def _our_conf(settings: SparkSettings, *, folder: Path) -> dict[str, str | int | float | bool]:
+def prepare_environment(settings: SparkSettings) -> None:
+    """Set the variables that Spark reads when it starts."""
+    # Otherwise the executors run whatever python3 they find.
+    os.environ["PYSPARK_PYTHON"] = settings.python or sys.executable
+    if settings.is_local:
+        os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
+    elif os.environ.get("SPARK_LOCAL_IP") == _LOOPBACK:
+        # Pandera sets it when it is imported, and no executor elsewhere could reach a driver there.
+        del os.environ["SPARK_LOCAL_IP"]
+
+
+def _our_conf(settings: SparkSettings, *, scratch: Path) -> dict[str, str | int | float | bool]:
     conf: dict[str, str | int | float | bool] = {
         "spark.sql.session.timeZone": "UTC",
         # Kinds of activity that differ in case alone are different kinds.
@@ -114,7 +121,7 @@ def _our_conf(settings: SparkSettings, *, folder: Path) -> dict[str, str | int |
         "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
         "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
+        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.ui.enabled": False,
         "spark.ui.showConsoleProgress": False,
         "spark.log.level": "ERROR",
@@ -125,7 +132,7 @@ def _our_conf(settings: SparkSettings, *, folder: Path) -> dict[str, str | int |
         conf |= {
             "spark.driver.host": _LOOPBACK,
             "spark.driver.bindAddress": _LOOPBACK,
-            "spark.local.dir": str(folder / "scratch"),
+            "spark.local.dir": str(scratch),
         }
     return conf
 

@@ -208,10 +208,11 @@ def test_activities_and_snapshots_may_lie_anywhere_that_spark_reads(spark: Spark
     facts = [Happening(who, "call", day * DAY) for day in range(5) for who in CONTACTS]
     for part in range(3):
         frame = activities_frame(facts[part::3])[["activity_id", "contact_id", "occurred_at", "type"]]
+        frame.loc[len(frame)] = ["untimed", "c2", pd.NaT, "call"]
         frame.to_parquet(tmp_path / f"part-{part}.parquet")
     asked = pd.DataFrame({"contact_id": ["c2", "c0"], "as_of": [time_of(2 * DAY + 1), time_of(DAY)]})
     asked.to_parquet(tmp_path / "asked.snapshots")
-    session = open_session(spark.settings, folder=spark.folder)
+    session = open_session(spark.settings, scratch=spark.scratch)
 
     behaviour_on_spark(
         activities=session.read.parquet(str(tmp_path / "part-*.parquet")),
@@ -225,7 +226,7 @@ def test_activities_and_snapshots_may_lie_anywhere_that_spark_reads(spark: Spark
 
 
 def test_deals_need_to_be_told_whose_they_are(spark: SparkEngine) -> None:
-    nothing = open_session(spark.settings, folder=spark.folder).range(0)
+    nothing = open_session(spark.settings, scratch=spark.scratch).range(0)
 
     with pytest.raises(TypeError, match="need deal_contacts and contacts"):
         behaviour_on_spark(activities=nothing, snapshots=nothing, contract=contract_with(question="deals"))
@@ -233,7 +234,7 @@ def test_deals_need_to_be_told_whose_they_are(spark: SparkEngine) -> None:
 
 def test_without_snapshots_or_activities_nothing_is_asked_of_spark() -> None:
     unused: Any = None
-    engine = SparkEngine(settings=unused, folder=unused)
+    engine = SparkEngine(settings=unused, exchange=unused, scratch=unused)
     nobody = inputs_of(tables_of([Happening("c1", "call", DAY)]), [], contract_with())
     nothing = inputs_of(tables_of([]), [("c1", DAY)], contract_with())
 
