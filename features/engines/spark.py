@@ -20,7 +20,7 @@ from features.behaviour import contact_activities
 from features.contact_features import Column
 from features.contracts import TEXT_DTYPE
 from features.engines.engine import LocalEngine
-from features.engines.spark_session import SparkSettings, open_session
+from features.engines.spark_session import SparkSettings, open_session, spark_failures
 from features.engines.whole_objects import whole_objects
 from features.feature_contract import OBJECT_TYPE, FeatureContract
 from features.matrix_inputs import MatrixInputs
@@ -98,9 +98,12 @@ class SparkEngine:
             folder = Path(name)
             for table, frame in _tables_for_spark(inputs).items():
                 frame.to_parquet(folder / f"{table}.parquet", index=False)
-            frames = {path.stem: session.read.parquet(path.as_uri()) for path in folder.glob("*.parquet")}
-            columns = behaviour_on_spark(contract=inputs.contract, rows_at_once=self.settings.rows_at_once, **frames)
-            columns.write.parquet((folder / "columns").as_uri())
+            with spark_failures(self.settings, what="compute behaviour features"):
+                frames = {path.stem: session.read.parquet(path.as_uri()) for path in folder.glob("*.parquet")}
+                columns = behaviour_on_spark(
+                    contract=inputs.contract, rows_at_once=self.settings.rows_at_once, **frames
+                )
+                columns.write.parquet((folder / "columns").as_uri())
             return _by_row(folder / "columns", names=_names(inputs.contract), rows=len(inputs.objects))
 
 

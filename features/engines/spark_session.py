@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _OLDEST_JAVA: Final = 17
+_CALLS: Final = ("at ", "... ", "Caused by", "JVM stacktrace")
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -64,6 +67,32 @@ class SparkUnavailableError(LeadScoringError):
     """Something that Spark needs is not installed here."""
 
 
+class SparkFailedError(LeadScoringError):
+    """Spark was reached and failed, or could not be reached."""
+
+    def __init__(self, *, settings: SparkSettings, what: str, told: str) -> None:
+        self.master = settings.master
+        lines = [line.strip() for line in told.splitlines()]
+        # What went wrong stands above Java's calls; in Python's part, which begins with the calls, last.
+        reason = [line for line in lines if line and not line.startswith(_CALLS)] or ["it does not say why"]
+        super().__init__(
+            f"Spark at {settings.master} failed to {what}: {' ... '.join(dict.fromkeys([reason[0], reason[-1]]))}; "
+            "docs/spark.md says what executors need; engine: local gives the same numbers on this machine"
+        )
+
+
+@contextmanager
+def spark_failures(settings: SparkSettings, *, what: str) -> Iterator[None]:
+    """Turn whatever Spark raises inside into ``SparkFailedError``."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise SparkFailedError(settings=settings, what=what, told=str(error)) from error
+
+
 def require_spark() -> None:
     """Raise ``SparkUnavailableError``, which says what to install, unless Spark can run here."""
     if importlib.util.find_spec("pyspark") is None:
@@ -98,7 +127,8 @@ def open_session(settings: SparkSettings, *, scratch: Path) -> SparkSession:
     builder = SparkSession.builder.appName("leadline").master(settings.master)
     for key, value in (_our_conf(settings, scratch=scratch.resolve()) | settings.conf).items():
         builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
-    return builder.getOrCreate()
+    with spark_failures(settings, what="start"):
+        return builder.getOrCreate()
 
 
 def prepare_environment(settings: SparkSettings) -> None:

@@ -16,13 +16,13 @@ from features.catalogue import Question
 from features.contact_features import Column
 from features.engines.engine import LocalEngine, behaviour_engine, computing_with
 from features.engines.spark import SparkEngine, behaviour_on_spark
-from features.engines.spark_session import open_session
+from features.engines.spark_session import SparkFailedError, open_session
 from features.episodes import build_timelines
 from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
 from features.matrix import build_matrix
 from features.matrix_inputs import MatrixInputs
 from features.properties import PropertySettings
-from features.series import NO_DISCOUNT
+from features.series import NO_DISCOUNT, Discount
 from features.sources.synthetic import SyntheticSettings, simulate
 from features.tables import CrmTables
 from tests.features.builders import make_tables
@@ -230,6 +230,19 @@ def test_deals_need_to_be_told_whose_they_are(spark: SparkEngine) -> None:
 
     with pytest.raises(TypeError, match="need deal_contacts and contacts"):
         behaviour_on_spark(activities=nothing, snapshots=nothing, contract=contract_with(question="deals"))
+
+
+def test_what_fails_on_an_executor_is_told_with_its_reason(spark: SparkEngine) -> None:
+    # more microseconds than the kernel can count
+    contract = contract_with(discount=Discount(burst_seconds=1e300))
+    inputs = inputs_of(tables_of([Happening("c1", "email_open", DAY)]), [("c1", 2 * DAY)], contract)
+
+    with pytest.raises(
+        SparkFailedError, match=r"Spark at local\[2\] failed to compute behaviour features: .*Int value is too large"
+    ):
+        spark.activity_columns(inputs)
+
+    assert list(spark.exchange.iterdir()) == []
 
 
 def test_without_snapshots_or_activities_nothing_is_asked_of_spark() -> None:
