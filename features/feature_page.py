@@ -87,6 +87,8 @@ _TAIL: Final = """\
 | clocks of several zones | a time without a zone is refused; one with a zone is the same instant in UTC |
 | the hour that daylight saving repeats or skips | two instants, or none: only UTC is counted in |
 | an activity at the very instant of the as-of | is not yet known |
+| known later than it happened, or earlier | counts from the later of the two |
+| a direction other than inbound and outbound | is no direction |
 | several activities at one instant | are taken in the order of occurrence, then of kind, however they were delivered |
 | a company column vouched for that companies lack | is an error that names the columns there are |
 """

@@ -106,7 +106,8 @@ class Workplace:
             return LocalEngine()
         from features.engines.spark import SparkEngine
 
-        return SparkEngine(settings=self.settings.spark, folder=self.settings.spark.exchange or self.home / "spark")
+        spark = self.settings.spark
+        return SparkEngine(settings=spark, exchange=spark.exchange or self.work / "spark", scratch=self.home / "spark")
 
     def registry(self) -> ModelRegistry:
         """Return the model registry."""

@@ -59,6 +59,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
         },
     )
     folder = tmp_path_factory.mktemp("spark")
-    session = open_session(settings, folder=folder)
-    yield SparkEngine(settings=settings, folder=folder)
+    session = open_session(settings, scratch=folder / "scratch")
+    yield SparkEngine(settings=settings, exchange=folder / "exchange", scratch=folder / "scratch")
     session.stop()

@@ -20,7 +20,7 @@ from features.behaviour import contact_activities
 from features.contact_features import Column
 from features.contracts import TEXT_DTYPE
 from features.engines.engine import LocalEngine
-from features.engines.spark_session import SparkSettings, open_session
+from features.engines.spark_session import SparkSettings, open_session, spark_failures
 from features.engines.whole_objects import whole_objects
 from features.feature_contract import OBJECT_TYPE, FeatureContract
 from features.matrix_inputs import MatrixInputs
@@ -78,25 +78,33 @@ def behaviour_on_spark(
 
 @dataclass(frozen=True)
 class SparkEngine:
-    """Apache Spark, handed tables and handing back columns as Parquet in ``folder``, which every executor sees."""
+    """Apache Spark, handed tables and handing back columns as Parquet.
+
+    This passes through ``exchange``, a folder that every executor sees; ``scratch`` is for what Spark writes on this
+    machine.
+    """
 
     settings: SparkSettings
-    folder: Path
+    exchange: Path
+    scratch: Path
 
     def activity_columns(self, inputs: MatrixInputs) -> dict[str, Column]:
         """Return every feature of the activities of each snapshot's object before its as-of."""
         if not len(inputs.objects) or not len(inputs.tables["activities"]):
             return LocalEngine().activity_columns(inputs)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        session = open_session(self.settings, folder=self.folder.resolve())
-        with tempfile.TemporaryDirectory(dir=self.folder.resolve(), prefix="exchange-") as name:
-            exchange = Path(name)
+        session = open_session(self.settings, scratch=self.scratch)
+        self.exchange.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.exchange.resolve(), prefix="behaviour-") as name:
+            folder = Path(name)
             for table, frame in _tables_for_spark(inputs).items():
-                frame.to_parquet(exchange / f"{table}.parquet", index=False)
-            frames = {path.stem: session.read.parquet(path.as_uri()) for path in exchange.glob("*.parquet")}
-            columns = behaviour_on_spark(contract=inputs.contract, rows_at_once=self.settings.rows_at_once, **frames)
-            columns.write.parquet((exchange / "columns").as_uri())
-            return _by_row(exchange / "columns", names=_names(inputs.contract), rows=len(inputs.objects))
+                frame.to_parquet(folder / f"{table}.parquet", index=False)
+            with spark_failures(self.settings, what="compute behaviour features"):
+                frames = {path.stem: session.read.parquet(path.as_uri()) for path in folder.glob("*.parquet")}
+                columns = behaviour_on_spark(
+                    contract=inputs.contract, rows_at_once=self.settings.rows_at_once, **frames
+                )
+                columns.write.parquet((folder / "columns").as_uri())
+            return _by_row(folder / "columns", names=_names(inputs.contract), rows=len(inputs.objects))
 
 
 def _of_contacts(activities: DataFrame) -> DataFrame:
@@ -159,7 +167,8 @@ def _columns_of(table: pa.Table, *, key: str, contract: FeatureContract) -> pa.T
             **{name: _text(facts[name]) for name in _WORDS},
         }
     )
-    as_of = asked["at"].to_numpy()
+    # A copy: for arrays that must not be written to the kernel would be compiled once more.
+    as_of = np.array(asked["at"].to_numpy())
     columns = activity_columns(
         contact_activities(activities=activities, contact_ids=ids, plan=contract.plan, discount=contract.discount),
         objects=codes(objects, index=ids),

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _OLDEST_JAVA: Final = 17
+_CALLS: Final = ("at ", "... ", "Caused by", "JVM stacktrace")
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -64,6 +67,32 @@ class SparkUnavailableError(LeadScoringError):
     """Something that Spark needs is not installed here."""
 
 
+class SparkFailedError(LeadScoringError):
+    """Spark was reached and failed, or could not be reached."""
+
+    def __init__(self, *, settings: SparkSettings, what: str, told: str) -> None:
+        self.master = settings.master
+        lines = [line.strip() for line in told.splitlines()]
+        # What went wrong stands above Java's calls; in Python's part, which begins with the calls, last.
+        reason = [line for line in lines if line and not line.startswith(_CALLS)] or ["it does not say why"]
+        super().__init__(
+            f"Spark at {settings.master} failed to {what}: {' ... '.join(dict.fromkeys([reason[0], reason[-1]]))}; "
+            "docs/spark.md says what executors need; engine: local gives the same numbers on this machine"
+        )
+
+
+@contextmanager
+def spark_failures(settings: SparkSettings, *, what: str) -> Iterator[None]:
+    """Turn whatever Spark raises inside into ``SparkFailedError``."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise SparkFailedError(settings=settings, what=what, told=str(error)) from error
+
+
 def require_spark() -> None:
     """Raise ``SparkUnavailableError``, which says what to install, unless Spark can run here."""
     if importlib.util.find_spec("pyspark") is None:
@@ -86,26 +115,34 @@ def require_spark() -> None:
         )
 
 
-def open_session(settings: SparkSettings, *, folder: Path) -> SparkSession:
+def open_session(settings: SparkSettings, *, scratch: Path) -> SparkSession:
     """Return the session of this process, opened if there is none yet; it ends with the process.
 
-    ``folder`` takes what Spark writes on this machine. What ``settings.conf`` says goes before our own choices.
+    ``scratch`` takes what Spark writes on this machine. What ``settings.conf`` says goes before our own choices.
     """
     require_spark()
     from pyspark.sql import SparkSession
 
+    prepare_environment(settings)
+    builder = SparkSession.builder.appName("leadline").master(settings.master)
+    for key, value in (_our_conf(settings, scratch=scratch.resolve()) | settings.conf).items():
+        builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
+    with spark_failures(settings, what="start"):
+        return builder.getOrCreate()
+
+
+def prepare_environment(settings: SparkSettings) -> None:
+    """Set the variables that Spark reads when it starts."""
     # Otherwise the executors run whatever python3 they find.
     os.environ["PYSPARK_PYTHON"] = settings.python or sys.executable
-    if not settings.is_local and os.environ.get("SPARK_LOCAL_IP") == _LOOPBACK:
-        # Pandera sets it on import, and no executor elsewhere could reach a driver there.
+    if settings.is_local:
+        os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
+    elif os.environ.get("SPARK_LOCAL_IP") == _LOOPBACK:
+        # Pandera sets it when it is imported, and no executor elsewhere could reach a driver there.
         del os.environ["SPARK_LOCAL_IP"]
-    builder = SparkSession.builder.appName("leadline").master(settings.master)
-    for key, value in (_our_conf(settings, folder=folder) | settings.conf).items():
-        builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
-    return builder.getOrCreate()
 
 
-def _our_conf(settings: SparkSettings, *, folder: Path) -> dict[str, str | int | float | bool]:
+def _our_conf(settings: SparkSettings, *, scratch: Path) -> dict[str, str | int | float | bool]:
     conf: dict[str, str | int | float | bool] = {
         "spark.sql.session.timeZone": "UTC",
         # Kinds of activity that differ in case alone are different kinds.
@@ -114,7 +151,7 @@ def _our_conf(settings: SparkSettings, *, folder: Path) -> dict[str, str | int |
         "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
         "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
+        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.ui.enabled": False,
         "spark.ui.showConsoleProgress": False,
         "spark.log.level": "ERROR",
@@ -125,7 +162,7 @@ def _our_conf(settings: SparkSettings, *, folder: Path) -> dict[str, str | int |
         conf |= {
             "spark.driver.host": _LOOPBACK,
             "spark.driver.bindAddress": _LOOPBACK,
-            "spark.local.dir": str(folder / "scratch"),
+            "spark.local.dir": str(scratch),
         }
     return conf
 

@@ -158,14 +158,14 @@ def test_a_bot_is_capped_to_so_many_activities_a_day() -> None:
     assert (row["call_total"], row["active_days_7d"]) == (1000, 1)
 
 
-def seconds_for(bot: int) -> float:
-    """Measure one contact with that many activities, without the cap, looked at every day."""
+def seconds_for(bot: int, *, max_per_day: int) -> float:
+    """Measure one contact with that many activities, looked at every day."""
     times = pd.Timestamp("2024-01-01T00:00Z") + pd.to_timedelta(np.arange(bot) * (60 * 86_400 / bot), unit="s")
     frame = make_frame("activities", [{"contact_id": "c1", "type": "call", "outcome": "held", "direction": "inbound"}])
     many = frame.loc[np.zeros(bot, dtype=int)].reset_index(drop=True).assign(occurred_at=times.as_unit("us"))
     small = tables_of([{"contact_id": "c1", "type": "call", "direction": "inbound"}])
     tables = CrmTables(frames={**small.frames, "activities": many}, absent=small.absent)
-    contract = learn(small, SETTINGS.model_copy(update={"discount": Discount(max_per_day=0)}))
+    contract = learn(small, SETTINGS.model_copy(update={"discount": Discount(max_per_day=max_per_day)}))
     days = pd.date_range("2024-01-02", periods=60, freq="D", tz="UTC").as_unit("us")
     snapshots = pd.DataFrame({"contact_id": "c1", "as_of": days})
     began = process_time()
@@ -173,11 +173,42 @@ def seconds_for(bot: int) -> float:
     return process_time() - began
 
 
-def test_millions_of_activities_of_one_contact_take_time_in_proportion() -> None:
-    seconds_for(1_000)  # compiles
+@pytest.mark.parametrize("max_per_day", [0, 1000])
+def test_millions_of_activities_of_one_contact_take_time_in_proportion(max_per_day: int) -> None:
+    seconds_for(1_000, max_per_day=max_per_day)  # compiles
 
-    small, large = (min(seconds_for(bot) for _ in range(3)) for bot in (100_000, 800_000))
+    small, large = (min(seconds_for(bot, max_per_day=max_per_day) for _ in range(3)) for bot in (100_000, 800_000))
 
     # eight times as many; a method that looks at all activities for each snapshot's window would not hold either
     assert large < 20 * small
     assert large < 10
+
+
+@pytest.mark.slow
+def test_ten_million_activities_of_one_contact_take_seconds() -> None:
+    seconds_for(1_000, max_per_day=1000)  # compiles
+
+    assert seconds_for(10_000_000, max_per_day=1000) < 60
+
+
+@pytest.mark.parametrize("known_at", ["2024-03-01T00:00:00Z", "2024-03-02T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_what_became_known_at_the_as_of_or_later_changes_nothing(known_at: str) -> None:
+    assert_same_row(
+        [*CALLS, {"type": "call", "contact_id": "c1", "occurred_at": "2024-02-20T00:00Z", "known_at": known_at}]
+    )
+
+
+def test_what_was_known_before_it_happened_counts_from_when_it_happened() -> None:
+    # a meeting in the calendar, or a clock that is wrong
+    assert_same_row(
+        [{**call, "known_at": time} for call, time in zip(CALLS, ["1900-01-01", "2024-02-01"], strict=True)]
+    )
+
+
+def test_a_direction_nobody_knows_is_no_direction() -> None:
+    both = [{**call, "direction": side} for call, side in zip(CALLS, ["inbound", "outbound"], strict=True)]
+    strange = {"type": "call", "contact_id": "c1", "occurred_at": "2024-02-28T00:00Z", "direction": "sideways"}
+
+    row = row_of(tables_of([*both, strange]))
+
+    assert (row["call_total"], row["inbound_total"], row["outbound_total"]) == (2, 1, 1)

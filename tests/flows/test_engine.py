@@ -26,10 +26,10 @@ def test_the_engine_is_the_configured_one(tmp_path: Path, tiny: Installed, on_sp
     assert isinstance(tiny.workplace.engine(), LocalEngine)
     chosen = on_spark.workplace.engine()
     assert isinstance(chosen, SparkEngine)
-    assert chosen.folder == on_spark.home / "spark"
+    assert (chosen.exchange, chosen.scratch) == (on_spark.home / "work" / "spark", on_spark.home / "spark")
     elsewhere = replace(on_spark, config=shared).workplace.engine()
     assert isinstance(elsewhere, SparkEngine)
-    assert elsewhere.folder == tmp_path / "nfs"
+    assert (elsewhere.exchange, elsewhere.scratch) == (tmp_path / "nfs", on_spark.home / "spark")
 
 
 def test_scoring_on_spark_publishes_the_batch_that_this_machine_published(
@@ -39,7 +39,7 @@ def test_scoring_on_spark_publishes_the_batch_that_this_machine_published(
 
     assert (said["batch_id"], said["already_published"]) == (on_spark.batch_id, True)
     # Spark was asked, and what was handed over is gone
-    assert list((on_spark.home / "spark").glob("*")) == []
+    assert list((on_spark.home / "work" / "spark").iterdir()) == []
 
 
 @pytest.mark.slow

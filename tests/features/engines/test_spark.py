@@ -16,13 +16,13 @@ from features.catalogue import Question
 from features.contact_features import Column
 from features.engines.engine import LocalEngine, behaviour_engine, computing_with
 from features.engines.spark import SparkEngine, behaviour_on_spark
-from features.engines.spark_session import open_session
+from features.engines.spark_session import SparkFailedError, open_session
 from features.episodes import build_timelines
 from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
 from features.matrix import build_matrix
 from features.matrix_inputs import MatrixInputs
 from features.properties import PropertySettings
-from features.series import NO_DISCOUNT
+from features.series import NO_DISCOUNT, Discount
 from features.sources.synthetic import SyntheticSettings, simulate
 from features.tables import CrmTables
 from tests.features.builders import make_tables
@@ -208,10 +208,11 @@ def test_activities_and_snapshots_may_lie_anywhere_that_spark_reads(spark: Spark
     facts = [Happening(who, "call", day * DAY) for day in range(5) for who in CONTACTS]
     for part in range(3):
         frame = activities_frame(facts[part::3])[["activity_id", "contact_id", "occurred_at", "type"]]
+        frame.loc[len(frame)] = ["untimed", "c2", pd.NaT, "call"]
         frame.to_parquet(tmp_path / f"part-{part}.parquet")
     asked = pd.DataFrame({"contact_id": ["c2", "c0"], "as_of": [time_of(2 * DAY + 1), time_of(DAY)]})
     asked.to_parquet(tmp_path / "asked.snapshots")
-    session = open_session(spark.settings, folder=spark.folder)
+    session = open_session(spark.settings, scratch=spark.scratch)
 
     behaviour_on_spark(
         activities=session.read.parquet(str(tmp_path / "part-*.parquet")),
@@ -225,15 +226,28 @@ def test_activities_and_snapshots_may_lie_anywhere_that_spark_reads(spark: Spark
 
 
 def test_deals_need_to_be_told_whose_they_are(spark: SparkEngine) -> None:
-    nothing = open_session(spark.settings, folder=spark.folder).range(0)
+    nothing = open_session(spark.settings, scratch=spark.scratch).range(0)
 
     with pytest.raises(TypeError, match="need deal_contacts and contacts"):
         behaviour_on_spark(activities=nothing, snapshots=nothing, contract=contract_with(question="deals"))
 
 
+def test_what_fails_on_an_executor_is_told_with_its_reason(spark: SparkEngine) -> None:
+    # more microseconds than the kernel can count
+    contract = contract_with(discount=Discount(burst_seconds=1e300))
+    inputs = inputs_of(tables_of([Happening("c1", "email_open", DAY)]), [("c1", 2 * DAY)], contract)
+
+    with pytest.raises(
+        SparkFailedError, match=r"Spark at local\[2\] failed to compute behaviour features: .*Int value is too large"
+    ):
+        spark.activity_columns(inputs)
+
+    assert list(spark.exchange.iterdir()) == []
+
+
 def test_without_snapshots_or_activities_nothing_is_asked_of_spark() -> None:
     unused: Any = None
-    engine = SparkEngine(settings=unused, folder=unused)
+    engine = SparkEngine(settings=unused, exchange=unused, scratch=unused)
     nobody = inputs_of(tables_of([Happening("c1", "call", DAY)]), [], contract_with())
     nothing = inputs_of(tables_of([]), [("c1", DAY)], contract_with())
 

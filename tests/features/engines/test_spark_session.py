@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -10,7 +12,13 @@ import pytest
 from pydantic import ValidationError
 
 from features.engines.spark import SparkEngine
-from features.engines.spark_session import SparkSettings, SparkUnavailableError, open_session, require_spark
+from features.engines.spark_session import (
+    SparkSettings,
+    SparkUnavailableError,
+    open_session,
+    prepare_environment,
+    require_spark,
+)
 
 
 def java_in(folder: Path, *, says: str) -> Path:
@@ -70,11 +78,37 @@ def test_settings_that_spark_would_ignore_are_refused() -> None:
 
 
 def test_a_session_reads_utc_tells_case_apart_and_follows_the_settings(spark: SparkEngine) -> None:
-    session = open_session(spark.settings, folder=spark.folder)
+    session = open_session(spark.settings, scratch=spark.scratch)
 
-    assert session is open_session(spark.settings, folder=spark.folder)
+    assert session is open_session(spark.settings, scratch=spark.scratch)
     assert session.conf.get("spark.sql.session.timeZone") == "UTC"
     assert session.conf.get("spark.sql.caseSensitive") == "true"
     assert session.conf.get("spark.sql.shuffle.partitions") == "2"
     assert session.conf.get("spark.sql.adaptive.enabled") == "false"
-    assert session.sparkContext.getConf().get("spark.local.dir") == str(spark.folder / "scratch")
+    assert session.sparkContext.getConf().get("spark.local.dir") == str(spark.scratch)
+
+
+@pytest.mark.parametrize(
+    ("master", "before", "after"),
+    [
+        ("local[2]", None, "127.0.0.1"),
+        # executors elsewhere could not reach a driver that listens to its own machine alone
+        ("spark://cluster:7077", "127.0.0.1", None),
+        ("spark://cluster:7077", "10.0.0.7", "10.0.0.7"),
+        ("yarn", None, None),
+    ],
+)
+def test_a_driver_listens_where_its_executors_are(
+    monkeypatch: pytest.MonkeyPatch, master: str, before: str | None, after: str | None
+) -> None:
+    monkeypatch.setenv("PYSPARK_PYTHON", "python2")
+    monkeypatch.setenv("SPARK_LOCAL_IP", before or "")
+    if before is None:
+        monkeypatch.delenv("SPARK_LOCAL_IP")
+
+    prepare_environment(SparkSettings(master=master))
+
+    assert os.environ.get("SPARK_LOCAL_IP") == after
+    assert os.environ["PYSPARK_PYTHON"] == sys.executable
+    prepare_environment(SparkSettings(master=master, python="/opt/leadline/bin/python"))
+    assert os.environ["PYSPARK_PYTHON"] == "/opt/leadline/bin/python"
