@@ -40,7 +40,11 @@ def show_log(log: PointLog) -> None:
     show_table(
         title=f"Points of {log.contact_id} as of {log.as_of:%Y-%m-%d %H:%M} UTC",
         columns=["criterion", "group", "", "points"],
-        rows=[[one.name, one.group, one.state, f"{one.points:+.2f}" if one.points else ""] for one in log.lines],
+        rows=[
+            [one.name, one.group, one.state, f"{one.points:+.2f}" if one.points else ""]
+            for one in log.lines
+            if one.points or one.state != "limit"
+        ],
     )
     say(
         *(f"{name}: {'not known' if value is None else f'{value:.2f}'}" for name, value in log.groups),

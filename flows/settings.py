@@ -34,6 +34,7 @@ from serving.settings import ApiSettings, StoreSettings
 from serving.writeback.fields import WriteBackSettings
 
 SIGNING_KEY_VARIABLE: Final = "LEADLINE_SIGNING_KEY"
+_RENAMED: Final = {"high_from": "thresholds: {mql: ...}"}
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -263,8 +264,10 @@ def _explain(error: ValidationError, *, model: type[BaseModel], file: Path) -> s
         key = ".".join(place if fault["type"] == "missing" else place[:depth]) or "the file"
         if fault["type"] == "extra_forbidden" or _is_no_group(place, model=model, kind=fault["type"]):
             key = key if fault["type"] == "extra_forbidden" else place[0]
-            near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            word = key.rpartition(".")[2]
+            near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+            meant = _RENAMED.get(word) or (near[0] if near else None)
+            hint = f"; did you mean {meant!r}?" if meant else f"; known are {', '.join(known)}"
             told = f"line {line}: unknown key {key!r}{hint}"
         else:
             told = f"line {line}: {key!r}: {fault['msg']} (found {fault['input']!r})"

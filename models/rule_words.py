@@ -30,10 +30,12 @@ def ranks(auc: Estimate) -> str:
 def _of_sheet(sheet: SheetTrial, trial: Trial) -> Iterator[str]:
     measured = trial.order.metrics[sheet.name]
     lift, capture, auc = measured["lift"], measured["capture"], measured["auc"]
+    cold = measured["auc_no_open_deal"]
+    apart = f"; without an open deal {interval_text(cold, '.2f')}" if cold.value == cold.value != auc.value else ""
     yield (
-        f"{sheet.name}: {ranks(auc)} (AUC {interval_text(auc, '.2f')}). The best {trial.share:.0%} of its list hold "
-        f"{capture.value:.0%} of the buyers (95 % {capture.low:.0%} to {capture.high:.0%}), {lift.value:.1f} times as "
-        f"many as chance (95 % {lift.low:.1f} to {lift.high:.1f})."
+        f"{sheet.name}: {ranks(auc)} (AUC {interval_text(auc, '.2f')}{apart}). The best {trial.share:.0%} of its list "
+        f"hold {capture.value:.0%} of the buyers (95 % {capture.low:.0%} to {capture.high:.0%}), "
+        f"{lift.value:.1f} times as many as chance (95 % {lift.low:.1f} to {lift.high:.1f})."
     )
     if sheet.learned_until is not None and sheet.learned_until > trial.since:
         yield (

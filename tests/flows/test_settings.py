@@ -179,7 +179,7 @@ fit:
         ("3\n      per_events: true", "", "line 9: unknown key 'fit.criteria.1.per_events'; did you mean 'per_event'?"),
         ("3", "  color: red", "line 9: unknown key 'fit.color'"),
         ("3", "thresholds_: {mql: 50}", "line 9: unknown key 'thresholds_'; did you mean 'thresholds'?"),
-        ("3", "high_from: 50", "line 9: unknown key 'high_from'"),
+        ("3", "high_from: 50", "line 9: unknown key 'high_from'; did you mean 'thresholds: {mql: ...}'?"),
         ("3", "thresholds: {mql: 50, sql: 20}", "line 9: 'thresholds': Value error, sql must not lie below mql"),
         (
             "3",

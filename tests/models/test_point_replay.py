@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -645,3 +646,58 @@ def test_no_criteria_give_no_points() -> None:
 
 def test_no_snapshots_have_no_points() -> None:
     assert replay(rules_of({"property": "industry", "is": "toys"}), who=()).total.tolist() == []
+
+
+def crowd(*, contacts: int, activities: int) -> CrmTables:
+    generator = np.random.default_rng(1)
+    small = make_tables(contacts=[{"industry": "a", "employees": 3}], activities=[{"name": "page"}])
+    ids = np.array([f"c{number:06d}" for number in range(contacts)])
+    days = np.sort(generator.uniform(1, 365, activities))
+    moments = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(days, unit="D")
+    people = small["contacts"].iloc[np.zeros(contacts, dtype=int)].reset_index(drop=True)
+    events = small["activities"].iloc[np.zeros(activities, dtype=int)].reset_index(drop=True)
+    frames = {
+        **small.frames,
+        "contacts": people.assign(
+            contact_id=pd.Series(ids, dtype="str"),
+            industry=pd.Series(generator.choice([f"i{number}" for number in range(20)], contacts), dtype="str"),
+            employees=generator.integers(1, 5000, contacts).astype(float),
+        ),
+        "activities": events.assign(
+            contact_id=pd.Series(ids[generator.integers(0, contacts, activities)], dtype="str"),
+            occurred_at=pd.Series(moments).astype("datetime64[us, UTC]"),
+            type=pd.Series(generator.choice([f"k{number}" for number in range(12)], activities), dtype="str"),
+            name=pd.Series(generator.choice([f"page {number}" for number in range(500)], activities), dtype="str"),
+        ),
+    }
+    return CrmTables(frames=frames, absent=small.absent)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_contacts_and_forty_criteria_take_seconds() -> None:
+    tables = crowd(contacts=100_000, activities=2_000_000)
+    rules = rules_of(
+        *({"property": "industry", "in": [f"i{number}", f"i{number + 1}"]} for number in range(12)),
+        *({"property": "employees", "between": [number, 100 * number + 50]} for number in range(5)),
+        engagement=(
+            *({"activity": f"k{number}", "within_days": 30 + number, "at_least": 2} for number in range(10)),
+            *({"activity": f"k{number}", "per_event": True, "half_life_days": 30} for number in range(6)),
+            *({"activity": "any", "name_contains": f"page {number}", "per_event": True} for number in range(4)),
+            *({"inactive_days": 30 + number, "points": -1} for number in range(3)),
+        ),
+    )
+    properties = PropertySettings(contacts=SafeColumns(safe=("industry", "employees")))
+    replay(rules, who=("anna",))
+    started = time.process_time()
+
+    points = replay(
+        rules,
+        tables=tables,
+        who=tuple(tables["contacts"]["contact_id"]),
+        as_of="2025-01-01T00:00:00Z",
+        properties=properties,
+    )
+
+    assert len(points.criteria) == 40
+    assert time.process_time() - started < 20
+    assert (points.hundredths.sum(axis=1) / 100).tolist() == points.total.tolist()
