@@ -152,6 +152,7 @@ def audit(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Train, evaluate and, if the test allows, promote; exit 1 if a model was refused."""
     from flows import pipeline
+    from flows.answers import write_answer, write_refusal
     from flows.console import Progress
     from flows.run import extracted_tables, outcome_dict
     from flows.summary import show_outcome
@@ -171,8 +172,10 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
                 refused = True
                 plain.append({"question": question, "refused": str(error)})
                 click.echo(f"error: {error}", err=True)
+                write_refusal(workplace, question, error)
             else:
                 refused |= outcome.model_refused
+                write_answer(workplace, outcome)
                 plain.append(outcome_dict(outcome))
                 if not as_json:
                     show_outcome(outcome)

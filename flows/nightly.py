@@ -20,6 +20,7 @@ from features.catalogue import Question
 from features.findings import Finding
 from features.sources.hubspot.client import UnavailableError
 from flows import extracting, pipeline
+from flows.answers import write_answer, write_refusal
 from flows.lease import home_lock, store_lease
 from flows.reporting import report_step
 from flows.run import outcome_dict, use_words
@@ -62,7 +63,9 @@ def train(config: str, data: str | None, home: str, as_of: str, extracted: Plain
     try:
         outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=datetime.now(UTC))
     except NothingToLearnError as error:
+        write_refusal(workplace, question, error)
         return {"question": question, "refused": str(error)}
+    write_answer(workplace, outcome)
     return {"question": question, "trained": outcome_dict(outcome)}
 
 

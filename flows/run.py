@@ -14,6 +14,7 @@ import pandas as pd
 from features.catalogue import Question
 from features.tables import CrmTables
 from flows import pipeline
+from flows.answers import write_answer, write_refusal
 from flows.console import Progress
 from flows.extracting import Extract, extract
 from flows.lease import home_lock, store_lease
@@ -95,8 +96,10 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
                     outcome = pipeline.train(workplace, tables, question=question, as_of=as_of, now=now)
                 except NothingToLearnError as error:
                     refused[question] = step.outcome = str(error)
+                    write_refusal(workplace, question, error)
                 else:
                     trained.append(outcome)
+                    write_answer(workplace, outcome)
                     step.outcome = f"use {use_words(outcome.verdict.use)}"
                     if not outcome.promoted:
                         step.outcome = f"the version in use stays: {outcome.not_promoted}"

@@ -32,6 +32,7 @@ from models.evaluation import Evaluation, Verdict
 from models.explanation import Effects, Reference, reference_of
 from models.gate import SCORER_OF, calibration_failures
 from models.intervals import VennAbers, fit_venn_abers
+from models.needs import needs_of_contacts
 from models.promotion import Evidence, judge
 from models.refit import contact_refitter
 from models.shift import Shift, population_shift
@@ -185,7 +186,18 @@ def train_contacts(
     bundle = with_quality(
         bundle,
         audit=start.audit,
-        evidence=evidence.to_dict() | {"calibration": chosen.to_dict() if proof is not None else None},
+        evidence=evidence.to_dict()
+        | {
+            "calibration": chosen.to_dict() if proof is not None else None,
+            "needs": needs_of_contacts(
+                winners=today.train.winning_contacts(),
+                cutoffs=cutoffs,
+                evaluation=evaluation,
+                use=verdict.use,
+                ladder=settings.ladder,
+                gate=settings.gate,
+            ).to_dict(),
+        },
         reference=today.shares,
         test=drifted if proof is not None else None,
         scored=drift(reference=today.shares, matrix=scored_matrix.features, objects=scored["contact_id"].to_numpy()),

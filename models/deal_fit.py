@@ -97,7 +97,9 @@ class DealRows:
 
 @dataclass(frozen=True)
 class DealFit:
-    """What was learnt. ``model`` is None where the ladder allows none; ``stall_days`` maps each stage to its limit."""
+    """What was learnt. ``model`` is None where the ladder allows none; ``stall_days`` maps each stage to its limit.
+
+    ``won`` and ``lost`` count the deals that had ended so."""
 
     cutoff: pd.Timestamp
     contract: FeatureContract
@@ -114,6 +116,8 @@ class DealFit:
     train: DealRows
     shares: DriftReference
     staleness: Staleness
+    won: int
+    lost: int
 
     def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
         """Build the features of these snapshots."""
@@ -236,7 +240,8 @@ def fit_deals(
     ripe = ~np.isnan(y_obs)
     ripe_rows = rows.keep(ripe)
     base_rate = (float(np.sum(rows.weight[ripe] * y_obs[ripe])) + 0.5) / (float(np.sum(rows.weight[ripe])) + 1.0)
-    step = deal_step(won=rows.deals_with(WON), lost=rows.deals_with(LOST), settings=inputs.ladder)
+    won, lost = rows.deals_with(WON), rows.deals_with(LOST)
+    step = deal_step(won=won, lost=lost, settings=inputs.ladder)
     model = None
     if step.is_model:
         model = fit_deal_model(
@@ -261,6 +266,8 @@ def fit_deals(
         stall_days=_stall_days(timelines, quantile=inputs.stall_quantile),
         left_out=tuple(left_out),
         train=ripe_rows,
+        won=won,
+        lost=lost,
         staleness=fit_staleness(timelines=timelines, cutoff=instant(cutoff), factor=inputs.landmark.stale_factor),
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=rows.deal_id, weight=rows.weight

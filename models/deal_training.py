@@ -38,6 +38,7 @@ from models.explanation import Reference, centred, reference_of
 from models.gate import SCORER_OF, calibration_failures
 from models.intervals import VennAbers, fit_venn_abers
 from models.landmark import Buckets
+from models.needs import needs_of_deals
 from models.promotion import Evidence, judge
 from models.refit import deal_refitter
 from models.shift import Shift, population_shift
@@ -195,7 +196,19 @@ def train_deals(
     bundle = with_quality(
         bundle,
         audit=start.audit,
-        evidence=evidence.to_dict() | {"calibration": chosen.to_dict() if proof is not None else None},
+        evidence=evidence.to_dict()
+        | {
+            "calibration": chosen.to_dict() if proof is not None else None,
+            "needs": needs_of_deals(
+                won=today.won,
+                lost=today.lost,
+                cutoffs=cutoffs,
+                evaluation=evaluation,
+                use=verdict.use,
+                ladder=settings.ladder,
+                gate=settings.gate,
+            ).to_dict(),
+        },
         reference=today.shares,
         test=drifted if proof is not None else None,
         scored=drift(

@@ -64,6 +64,8 @@ class NothingToLearnError(LeadScoringError):
 
     def __init__(self, *, question: Question, found: str, need: str) -> None:
         self.question = question
+        self.found = found
+        self.need = need
         super().__init__(f"{question} cannot be scored: {found}. {need}")
 
 

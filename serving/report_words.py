@@ -21,6 +21,7 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "use": "Can I use it today?",
         "use_age": "The data ends {as_of}, {age} ({scored_at}). Read everything below as of that day.",
         "use_why": "Why",
+        "use_needs": "What there is, and what a model would need",
         "tile_scored": "scored",
         "tile_not_scored": "not scored",
         "tile_ranked": "ranked",
