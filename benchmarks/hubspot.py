@@ -1,8 +1,7 @@
 """HubSpot in and out against the sandbox: requests made against the fewest that could do, time and memory.
 
 The fewest requests follow from the largest pages allowed: 50 objects with history, 100 without, 200 hits of a search,
-1000 links, 100 writes. Time here is ours and the sandbox's; a real account allows
-9 requests a second at the default pace.
+1000 links, 100 writes. Time is ours and the sandbox's; at the default pace a real account allows 9 requests a second.
 """
 
 from __future__ import annotations

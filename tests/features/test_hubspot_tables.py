@@ -20,7 +20,15 @@ from features.sources.hubspot_sandbox.filling import Filled, fill
 from features.sources.hubspot_sandbox.server import serving
 from features.sources.synthetic import SyntheticSettings, simulate
 from features.tables import CrmTables
-from tests.features.hubspot_accounts import START, TOKEN, Reading, VirtualClock, make_account, make_api
+from tests.features.hubspot_accounts import (
+    START,
+    TOKEN,
+    Reading,
+    VirtualClock,
+    make_account,
+    make_api,
+    string_rules,
+)
 
 DAY = timedelta(days=1)
 
@@ -316,6 +324,19 @@ def test_whoever_was_merged_leads_to_the_one_that_is_left(
     merges: list[tuple[int, int]], alive: list[int], asked: int, expected: int
 ) -> None:
     assert survivors(merges=merges, alive=alive).of(asked) == expected
+
+
+def test_merges_are_also_read_where_contacts_alone_tell_them(account: Account, home: Reading) -> None:
+    account.define("contacts", string_rules("contacts", "hs_calculated_merged_vids"))
+    old = account.create("contacts", {})
+    new = account.create("contacts", {"hs_calculated_merged_vids": f"{old}:1767225600000"})
+    call = account.create("calls", {"hs_timestamp": iso(START)})
+    account.link("calls", call, "contacts", old)
+
+    tables = read(home)
+
+    assert tables["contacts"]["contact_id"].tolist() == [str(new)]
+    assert tables["activities"]["contact_id"].tolist() == [str(new)]
 
 
 def test_an_invented_crm_comes_out_of_hubspot_as_it_went_in(clock: VirtualClock, tmp_path: Path) -> None:

@@ -94,7 +94,13 @@ def kinds_of(settings: HubSpotSettings) -> tuple[Kind, ...]:
         "deals": settings.deal_properties,
     }
     always: dict[str, tuple[str, ...]] = {
-        "contacts": ("email", "hs_additional_emails", "hs_calculated_form_submissions", "createdate"),
+        "contacts": (
+            "email",
+            "hs_additional_emails",
+            "hs_calculated_form_submissions",
+            "hs_calculated_merged_vids",
+            "createdate",
+        ),
         "companies": ("createdate",),
         "deals": ("dealname", "pipeline", "createdate"),
     }

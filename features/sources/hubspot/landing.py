@@ -118,10 +118,9 @@ class Landing:
             told = one.get("propertiesWithHistory") or {}
             for name in history:
                 self._land_history(kind, number, name, told.get(name) or (), values.get(name), seen_at)
-            losers = str(values.get("hs_merged_object_ids") or "").split(";")
             self._connection.executemany(
                 "INSERT OR IGNORE INTO merges VALUES (?, ?, ?)",
-                [(kind, int(loser), number) for loser in losers if loser.strip().isdigit() and int(loser) != number],
+                [(kind, loser, number) for loser in _merged_ids(values) if loser != number],
             )
 
     def _land_history(
@@ -258,3 +257,9 @@ class Landing:
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, a few at a time."""
         yield from self._connection.execute(query, parameters)
+
+
+def _merged_ids(values: Mapping[str, str]) -> list[int]:
+    """Return the ids that were merged into an object: as ids, and for contacts also as id:time."""
+    told = f"{values.get('hs_merged_object_ids', '')};{values.get('hs_calculated_merged_vids', '')}"
+    return [int(part) for part in (one.partition(":")[0].strip() for one in told.split(";")) if part.isdigit()]

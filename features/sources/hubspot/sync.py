@@ -82,15 +82,9 @@ class Sync:
         position = self._position(kind)
         if position.digest != digest_of(kind):
             position = Position.start(kind, sweep=position.sweep + 1)
-        while position.phase != "idle" or self._next(kind, position) is not None:
-            if position.phase == "idle":
-                following = self._next(kind, position)
-                assert following is not None
-                position = following
-            if position.phase == "delta":
-                position = self._read_changes(kind, position)
-            else:
-                position = self._read_list(kind, position)
+        while position.phase != "idle" or (position := self._next(kind, position)).phase != "idle":
+            read = self._read_changes if position.phase == "delta" else self._read_list
+            position = read(kind, position)
         self._fetch_due(kind, position)
         self._relink(kind, position)
 
@@ -102,8 +96,8 @@ class Sync:
         self.landing.keep_fact(f"position of {kind.name}", position.to_json())
         return position
 
-    def _next(self, kind: Kind, position: Position) -> Position | None:
-        """Return what an idle kind is to be read for; None if it is up to date."""
+    def _next(self, kind: Kind, position: Position) -> Position:
+        """Return what an idle kind is to be read for; it stays idle if it is up to date."""
         known_until, horizon = position.known_until or "", iso(self.horizon)
         if known_until < iso(self.horizon - timedelta(minutes=1)):
             since = datetime.fromisoformat(known_until) - timedelta(minutes=self.settings.overlap_minutes)
@@ -111,7 +105,7 @@ class Sync:
         swept = position.swept_at or ""
         if kind.table != "activities" and swept < iso(self.now - timedelta(days=self.settings.sweep_days)):
             return position.at(phase="sweep", sweep=position.sweep + 1, after=None, swept_at=iso(self.now))
-        return None
+        return position
 
     def _read_list(self, kind: Kind, position: Position) -> Position:
         """Read the next page of a list: of all objects with all that is wanted, or of a sweep with their ids.
