@@ -32,8 +32,8 @@ $(READY): requirements.lock pyproject.toml
 demo: setup ## invent a CRM, train, score and report on it, and say where things lie
 	@$(BIN)/leadline demo
 
-test: setup services ## run the tests, without the slow ones
-	@$(BIN)/python -m pytest
+test: setup services ## run the tests, without the slow ones, on two processors
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 slow: setup services ## run the tests that take more than a minute each
 	@$(BIN)/python -m pytest -m slow
