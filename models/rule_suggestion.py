@@ -97,7 +97,7 @@ def learn_from_the_past(
             )
         except NoPastError as error:
             why_not = str(error)
-    advice, reason = advise(test)
+    advice, reason = advise(test, least_winners=settings.gate.min_positive_objects)
     return Lesson(
         as_of=as_of.to_pydatetime(),
         learned=learned,
@@ -114,14 +114,18 @@ def learn_from_the_past(
     )
 
 
-def advise(test: LaterTest | None) -> tuple[Advice, str]:
+def advise(test: LaterTest | None, *, least_winners: int) -> tuple[Advice, str]:
     """Say whether to keep the sheet, adopt the learnt points or use the model, from later outcomes.
 
     Something is better if its paired AUC lead is surely above 0 among all contacts or among those without an open
-    deal, and surely below 0 in neither.
+    deal, and surely below 0 in neither. Fewer winners than ``least_winners`` prove nothing.
     """
     if test is None:
         return "untested", "Keep the rule until later outcomes can judge what was learnt."
+    if test.winners < least_winners:
+        return "keep", (
+            f"Keep the rule: {test.winners} later winners prove nothing against it, {least_winners} are needed."
+        )
     leads = test.order.differences
     better = [name for name in (LEARNED, MODEL) if name in leads and _is_better(leads[name])]
     over_learned = test.model_lead is None or _is_better(test.model_lead.differences[MODEL])

@@ -81,6 +81,8 @@ def test_what_was_learnt_is_printed_and_the_suggested_sheet_loads_as_it_is(
     assert result.exit_code == 0, result.output
     assert "10 points double the odds" in result.output
     assert "On later outcomes" in result.output
+    # A small CRM proves nothing against the rule.
+    assert "Keep the rule" in result.output
     suggested = load_rule_file(out)
     assert suggested.criteria
     assert {one.name for one in suggested.criteria} <= {one.name for one in load_rule_file(SHEET).criteria}
