@@ -51,7 +51,7 @@ REFERENCES = [
     ("deal_stage_history", "deal_id", "deals"),
 ]
 COLUMNS = {
-    "contacts": "contact_id created_at company_id owner_id email source country industry job_level merged_contact_ids "
+    "contacts": "contact_id created_at company_id owner_id email source merged_ids country industry job_level "
     "lifecyclestage num_associated_deals last_activity_at hs_lead_status",
     "companies": "company_id created_at industry country employee_band",
     "activities": "activity_id occurred_at type contact_id deal_id known_at direction outcome name owner_id "
@@ -349,7 +349,7 @@ def test_calls_and_meetings_have_their_own_outcomes(tables: CrmTables) -> None:
 
 def test_merged_duplicates_are_gone_and_unmerged_ones_stand_beside_their_contact(crm: SyntheticCrm) -> None:
     contacts = crm.tables["contacts"]
-    merged = contacts["merged_contact_ids"].dropna()
+    merged = contacts["merged_ids"].dropna()
     known_to_truth = contacts["contact_id"].isin(crm.truth.contact_quality["contact_id"])
 
     assert len(merged) > 20
