@@ -119,7 +119,7 @@ class Bundle:
     @property
     def version(self) -> str:
         """Name this model by its question, its as-of and its content."""
-        return self.known_as or _version(self.plain(), booster=self.booster)
+        return self.known_as or _version(self.data, self.plain(), booster=self.booster)
 
     def plain(self) -> dict[str, Any]:
         """Return the data as plain data for JSON."""
@@ -159,7 +159,7 @@ def save_bundle(bundle: Bundle, folder: Path, *, private_key: bytes | None = Non
             return folder
     # One that was read in an older format is written, and named, in the present one.
     plain = {**bundle.plain(), "format": FORMAT}
-    version = _version(plain, booster=bundle.booster)
+    version = _version(bundle.data, plain, booster=bundle.booster)
     texts = {
         BOOSTER: bundle.booster,
         EVALUATION: dump(bundle.evaluation),
@@ -193,7 +193,7 @@ def load_bundle(folder: Path, *, version: str | None = None, trust: Trust = ANY_
     if files.format > 1:
         plain["contract"] = files.json(CONTRACT)
     data = _validated(plain, folder=folder)
-    found = _version(plain, booster=booster)
+    found = _version(data, plain, booster=booster)
     for wanted in (files.version or found, version or found):
         if found != wanted:
             raise BundleError(
@@ -209,7 +209,14 @@ def load_bundle(folder: Path, *, version: str | None = None, trust: Trust = ANY_
 
 def _validated(plain: dict[str, Any], *, folder: Path) -> BundleData:
     try:
-        return BundleData.model_validate(plain)
+        data = BundleData.model_validate(plain)
+        # As deep as reading allows may be deeper than writing does.
+        dump(plain)
+    except RecursionError as error:
+        raise BundleError(
+            f"{folder / DATA} is nested too deeply to be a bundle. Roll back to another version or train again.",
+            folder=folder,
+        ) from error
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         told = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:5])
@@ -218,9 +225,10 @@ def _validated(plain: dict[str, Any], *, folder: Path) -> BundleData:
             "Roll back to another version or train again.",
             folder=folder,
         ) from error
+    return data
 
 
-def _version(plain: Mapping[str, Any], *, booster: str) -> str:
+def _version(data: BundleData, plain: Mapping[str, Any], *, booster: str) -> str:
+    """Name what lies on disk: ``plain`` may lack what later versions of this program have added to ``data``."""
     content = hashlib.sha256((dump(plain) + booster).encode()).hexdigest()
-    as_of = datetime.fromisoformat(plain["trained_as_of"]).astimezone(UTC)
-    return f"{plain['question']}-{as_of:%Y%m%dT%H%M%SZ}-{content[:12]}"
+    return f"{data.question}-{data.trained_as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{content[:12]}"

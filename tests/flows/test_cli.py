@@ -322,6 +322,7 @@ def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path
         "features list": ["features", "list"],
         "models list": ["models", "list", "deals", *home],
         "models show": ["models", "show", "deals", *home],
+        "models log": ["models", "log", "deals", *home],
         "status": ["status", *home],
         "doctor": ["doctor", *home],
         "rules import": ["rules", "import", str(spreadsheet), "--out", str(tmp_path / "rules.yaml")],

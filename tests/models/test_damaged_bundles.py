@@ -183,8 +183,15 @@ def damages() -> Iterator[tuple[str, Damage]]:
             yield f"hash {digest} {name}", wrong_hash(name, digest)
     for path in ("../outside", "/etc/passwd", "booster.txt/../../x"):
         yield f"path {path}", listed_path(path)
-    for key, value in (("shared_edges", [1.0]), ("use", "pickle"), ("calibrator", {"kind": "python"})):
-        yield f"data {key}", change_data(key, value)
+    for key, value in (
+        ("shared_edges", [1.0]),
+        ("use", "pickle"),
+        ("calibrator", {"kind": "python"}),
+        ("trained_as_of", 5),
+        ("trained_as_of", "99999-01-01"),
+        ("stage_rates", {"deep": json.loads("[" * 900 + "]" * 900)}),
+    ):
+        yield f"data {key} {str(value)[:20]}", change_data(key, value)
     for name in ("evil.pkl", "MLmodel", "conftest.py"):
         yield f"stranger {name}", put(name, "import os")
     yield "pipe", pipe
