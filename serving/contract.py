@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn
@@ -18,6 +18,7 @@ CONTRACT_VERSION: Final = "1.1"
 TOLERANCE: Final = 1e-9
 
 _NUMBERS: Final = frozenset({int, float})
+_NAMES: Final = frozenset({"feature", "value", "words"})
 
 Kind = Literal["text", "time", "probability", "number", "integer", "bool", "json"]
 
@@ -289,7 +290,7 @@ def _check_reasons(contract: Contract, rows: pd.DataFrame) -> None:
                 if reasons:
                     raise ValueError(f"must be null or an empty list where {contract.probability} is null")
                 continue
-            total = base_rate + sum(_effects(reasons))
+            total = base_rate + _total(reasons)
         except ValueError as error:
             _raise(contract, "reasons", row, text, str(error))
         if not abs(total - probability) <= TOLERANCE:
@@ -325,31 +326,32 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _effects(reasons: list[dict[str, Any]]) -> Iterator[float]:
-    """Yield each family's effect once its shape, its place and the sum of its features are right."""
-    largest = float("inf")
+def _total(reasons: list[dict[str, Any]]) -> float:
+    """Return the sum of the families' effects, each of which has its shape, its place and the sum of its features."""
+    largest, total = float("inf"), 0.0
     for reason in reasons:
         try:
-            effect = reason["effect"]
-            family = reason["family"]
-            features = [feature["effect"] for feature in reason["features"]]
-            named = "words" in reason
-            for part in reason["features"]:
-                named = named and "feature" in part and "value" in part and "words" in part
-        except (KeyError, TypeError) as error:
+            effect, family, parts = reason["effect"], reason["family"], reason["features"]
+            named, within = "words" in reason, 0.0
+            for part in parts:
+                number = part["effect"]
+                named = named and type(number) in _NUMBERS and part.keys() >= _NAMES
+                within += number
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 "must hold family, effect, words and features, each feature its feature, value, words and effect"
             ) from error
-        if not named or not _NUMBERS.issuperset(map(type, (effect, *features))):
+        if not named or type(effect) not in _NUMBERS:
             raise ValueError(f"must give words, and effects as numbers, in family {family!r}")
-        if not abs(sum(features) - effect) <= TOLERANCE:
+        if not abs(within - effect) <= TOLERANCE:
             raise ValueError(
-                f"must add up in family {family!r}: its features sum to {sum(features)!r}, its effect is {effect!r}"
+                f"must add up in family {family!r}: its features sum to {within!r}, its effect is {effect!r}"
             )
         if abs(effect) > largest:
             raise ValueError(f"must be sorted by size, largest first; family {family!r} is out of place")
         largest = abs(effect)
-        yield effect
+        total += effect
+    return total
 
 
 def _cast(contract: Contract, frame: pd.DataFrame, column: Column) -> pd.Series[Any]:

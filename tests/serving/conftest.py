@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,11 +129,24 @@ def make_batch(batch_id: str = "b1", **changed: Any) -> Batch:
     return Batch(batch_id=batch_id, **(given | changed))
 
 
-@dataclass(frozen=True)
 class PostgresServer:
     """A PostgreSQL that listens on a Unix socket only and is gone after the tests."""
 
-    socket_dir: Path
+    def __init__(self, home: Path) -> None:
+        self.socket_dir = home
+        self._bin_dir = _bin_dir()
+        self._data = str(home / "data")
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self._as_user:
+            shutil.chown(home, "postgres")
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def start(self) -> None:
+        options = f"-c listen_addresses='' -k {self.socket_dir} -c fsync=off"
+        self._run("pg_ctl", "-D", self._data, "-o", options, "-l", str(self.socket_dir / "log"), "-w", "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
 
     def new_store(self) -> str:
         """Make an empty schema, which costs less than a database, and return a URL that leads to it."""
@@ -145,6 +158,12 @@ class PostgresServer:
         engine.dispose()
         return f"{url}&options=-csearch_path%3D{schema}"
 
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user, str(self._bin_dir / program), *arguments]
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.fail(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+
 
 def _bin_dir() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
@@ -153,32 +172,26 @@ def _bin_dir() -> Path:
     return found[-1].parent
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    bin_dir = _bin_dir()
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Start a server of one's own."""
     # Not in pytest's folder: its path may be too long for a socket, and closed to the user postgres.
     home = Path(tempfile.mkdtemp(prefix="leadline-pg-", dir="/tmp"))
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(home, "postgres")
-    data = str(home / "data")
-    options = f"-c listen_addresses='' -k {home} -c fsync=off"
-
-    def run(*command: str) -> None:
-        done = subprocess.run([*as_user, *command], cwd="/", capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.fail(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-
     try:
-        run(str(bin_dir / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-        log = str(home / "log")
-        run(str(bin_dir / "pg_ctl"), "-D", data, "-o", options, "-l", log, "-w", "start")
+        server = PostgresServer(home)
+        server.start()
         try:
-            yield PostgresServer(home)
+            yield server
         finally:
-            run(str(bin_dir / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
+            server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -519,7 +519,7 @@ def look(url: str) -> dict[str, Any]:
     return seen
 
 
-def kill_everywhere(url: str) -> None:
+def kill_everywhere(url: str, at_random: int = 10) -> None:
     """Kill a publish at every statement, then at random instants, and tell what a reader sees after each kill."""
     chance = random.Random(7)
     store = ScoreStore(url)
@@ -532,7 +532,7 @@ def kill_everywhere(url: str) -> None:
         if not killed:
             break
     newest += 1
-    for _ in range(10):
+    for _ in range(at_random):
         killed = publish_and_die(
             url, big_batch(newest + 1), at_statement=None, after_seconds=chance.uniform(1e-4, 0.04)
         )
