@@ -29,6 +29,8 @@ _SHOWN: Final = (
     ("slope", "slope", "{:.2f}"),
 )
 
+_APART: Final = frozenset({"log_loss", "auc", "capture_20", "predicted_over_observed", "slope"})
+
 
 def backtest_question(
     workplace: Workplace,
@@ -41,7 +43,16 @@ def backtest_question(
     progress: Progress,
 ) -> Backtest:
     """Run a question's backtest; nothing is written. Raises ``NoBacktestError`` where nothing can be tested."""
-    from models.backtest import Backtest, NoBacktestError, evaluate_fold, evaluate_folds, learning_curve, split_contrast
+    from models.backtest import (
+        Backtest,
+        NoBacktestError,
+        evaluate_apart,
+        evaluate_fold,
+        evaluate_folds,
+        learning_curve,
+        pooled,
+        split_contrast,
+    )
     from models.cutoffs import plan_folds
     from models.procedure import procedure_of
     from models.stability import stability
@@ -75,7 +86,7 @@ def backtest_question(
         )
     with progress.step(f"Measuring all folds of {question} together"):
         whole = evaluate_folds(procedure, proofs, as_of=as_of)
-    found: dict[str, Any] = {}
+        found: dict[str, Any] = {"apart": evaluate_apart(procedure, proofs)}
     last = proofs[-1]
     refitter = procedure.refitter(last)
     if refitter is not None:
@@ -92,8 +103,6 @@ def backtest_question(
                 seed=settings.seed,
             )
         if by:
-            from models.backtest import pooled
-
             rows = pooled(proofs)
             found["subgroups"] = {
                 column: tuple(subgroups(rows=rows, tables=procedure.known, column=column)) for column in by
@@ -187,6 +196,19 @@ def show_backtest(found: Backtest) -> None:
             for fold in plain["folds"]
         ],
     )
+    for name, part in plain["apart"].items():
+        show_table(
+            title=f"{plain['question'].capitalize()} {name.replace('_', ' ')}: {part['rows']:,} rows, "
+            f"{part['positive_objects']:,} winners",
+            columns=["", *(words for key, words, _ in present if key in _APART)],
+            rows=[
+                [
+                    scorer["label"].removeprefix("the "),
+                    *(_cell(scorer["metrics"].get(key), form) for key, _, form in present if key in _APART),
+                ]
+                for scorer in part["scorers"].values()
+            ],
+        )
     if plain["learning_curve"]:
         show_table(
             title="Learning curve, on the last fold",

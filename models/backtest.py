@@ -64,8 +64,9 @@ class SplitResult:
 class Backtest:
     """All that a backtest of one question found; ``folds`` are the oldest first.
 
-    ``pooled`` is over the folds that have a model (all of them where none has). What was not asked for, or cannot be
-    had without a model, is empty or None.
+    ``pooled`` is over the folds that have a model (all of them where none has); ``apart`` holds the same for contacts
+    with and without an open deal, two questions of different weight. What was not asked for, or cannot be had without a
+    model, is empty or None.
     """
 
     folds: tuple[Evaluation, ...]
@@ -74,6 +75,7 @@ class Backtest:
     splits: tuple[SplitResult, ...] = ()
     stability: Stability | None = None
     subgroups: Mapping[str, tuple[Subgroup, ...]] | None = None
+    apart: Mapping[str, Evaluation] | None = None
     champion: ChampionTest | None = None
     features_added: tuple[str, ...] = ()
     features_gone: tuple[str, ...] = ()
@@ -92,6 +94,7 @@ class Backtest:
             "subgroups": as_plain(
                 {column: [asdict(group) for group in groups] for column, groups in (self.subgroups or {}).items()}
             ),
+            "apart": {name: part.to_dict() for name, part in (self.apart or {}).items()},
             "champion": None
             if self.champion is None
             else {
@@ -115,6 +118,19 @@ def evaluate_folds(procedure: Procedure, proofs: Sequence[Proof], *, as_of: pd.T
         end, now=as_of, test_at=begin.test_at, calibrate_at=begin.calibrate_at, calibrate_until=begin.calibrate_until
     )
     return _evaluate(procedure, rows, whole)
+
+
+def evaluate_apart(procedure: Procedure, proofs: Sequence[Proof]) -> dict[str, Evaluation]:
+    """Measure contacts with and without an open deal apart, where either holds both outcomes; deals are not split."""
+    rows = pooled(proofs)
+    if rows.has_open_deal is None:
+        return {}
+    sides = {"with_open_deal": rows.has_open_deal, "without_open_deal": ~rows.has_open_deal}
+    return {
+        name: _evaluate(procedure, replace(part, has_open_deal=None, segments={}), proofs[-1].cutoffs)
+        for name, side in sides.items()
+        if side.any() and (part := rows.keep(side)).both_outcomes
+    }
 
 
 def pooled(proofs: Sequence[Proof]) -> OutOfTime:

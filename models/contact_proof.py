@@ -66,7 +66,11 @@ def prove_contacts(
         weight=np.ones(len(labelled.y_obs)),
         objects=labelled.snapshots["contact"].to_numpy(),
         scores=scores,
-        segments={"has_open_deal": np.where(open_deals > 0, "yes", "no")} | profile_segments(matrix, past.contract),
+        segments={
+            "has_open_deal": np.where(open_deals > 0, "yes", "no"),
+            **_behaviour_segment(matrix),
+            **profile_segments(matrix, past.contract),
+        },
         has_open_deal=open_deals > 0,
     )
     return ContactProof(past=past, labelled=labelled, matrix=matrix, raw=raw, rows=rows)
@@ -96,6 +100,13 @@ def profile_segments(matrix: Matrix, contract: FeatureContract) -> dict[str, Any
             code = matrix.features[feature.name].to_numpy()
             found[feature.words] = np.array([feature.format(value) for value in code], dtype=object)
     return found
+
+
+def _behaviour_segment(matrix: Matrix) -> dict[str, AnyArray]:
+    """Tell contacts of whom no activity is known from the rest, where activities are known at all."""
+    if "days_since_any" not in matrix.features:
+        return {}
+    return {"behaviour": np.where(matrix.features["days_since_any"].isna(), "none yet", "some")}
 
 
 def _earlier_calibrator(

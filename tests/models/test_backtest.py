@@ -12,6 +12,7 @@ from features.tables import CrmTables
 from models.backtest import (
     Backtest,
     NoBacktestError,
+    evaluate_apart,
     evaluate_fold,
     evaluate_folds,
     learning_curve,
@@ -91,6 +92,18 @@ def test_a_fold_without_a_model_is_not_pooled_with_those_that_have_one(proofs: l
     assert len(pooled([without]).y_obs) == len(first.rows.y_obs)
     with pytest.raises(NoBacktestError):
         pooled([])
+
+
+def test_contacts_with_and_without_an_open_deal_are_measured_apart(procedure: Procedure, proofs: list[Proof]) -> None:
+    apart = evaluate_apart(procedure, proofs)
+
+    rows = pooled(proofs)
+    assert rows.has_open_deal is not None
+    assert {name: part.rows for name, part in apart.items()} == {
+        "with_open_deal": int(rows.has_open_deal.sum()),
+        "without_open_deal": int((~rows.has_open_deal).sum()),
+    }
+    assert apart["with_open_deal"].base_rate > apart["without_open_deal"].base_rate
 
 
 def test_more_winners_teach_more(procedure: Procedure, proofs: list[Proof]) -> None:
