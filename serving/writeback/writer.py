@@ -99,7 +99,7 @@ class WriteBack:
                     gone.append(DeadLetter(number, "HubSpot does not have it any more, or merged it into another"))
                     continue
                 write = Write(number, before=unsettled.get(number, found[number]), after=wanted[number])
-                if number not in present and self._is_later(found[number], write.after):
+                if self._is_later(found[number], write.after):
                     newer += 1
                 elif all((found[number].get(name) or "") == text for name, text in write.after.items()):
                     already.append(write)
