@@ -14,7 +14,8 @@ from math import ceil
 from pathlib import Path
 
 from benchmarks._measure import show, whole_process, write_json
-from features.sources.hubspot_sandbox.account import Account, PropertyRule, iso
+from features.sources.hubspot.instants import iso
+from features.sources.hubspot_sandbox.account import Account, PropertyRule
 from features.sources.hubspot_sandbox.api import Api
 from features.sources.hubspot_sandbox.limits import Plan
 from features.sources.hubspot_sandbox.server import serving

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from features.sources.hubspot.instants import instant, iso
 from serving.contract import contract_of, read_reasons
 
 PropertyType = Literal["number", "string", "enumeration", "datetime"]
@@ -142,13 +142,6 @@ def _distance(field: WrittenField, old: str, new: str) -> float:
     return 1.0
 
 
-def instant(text: str) -> datetime:
-    """Read an instant as HubSpot returns it: ISO 8601, or milliseconds since 1970."""
-    if text.isdigit():
-        return datetime.fromtimestamp(int(text) / 1000, tz=UTC)
-    return datetime.fromisoformat(text)
-
-
 def _text(field: WrittenField, value: Any, settings: WriteBackSettings) -> str | None:
     if value is None or pd.isna(value):
         return None
@@ -157,8 +150,7 @@ def _text(field: WrittenField, value: Any, settings: WriteBackSettings) -> str |
     if field.suffix == "stalled":
         return "yes" if value else "no"
     if field.type == "datetime":
-        moment = pd.Timestamp(value).to_pydatetime().astimezone(UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return iso(pd.Timestamp(value).to_pydatetime())
     if field.type == "number":
         return f"{float(value):.4f}".rstrip("0").rstrip(".")
     return str(value)

@@ -11,10 +11,11 @@ import pandas as pd
 
 from features.errors import LeadScoringError
 from features.sources.hubspot.client import HubSpotClient, RefusedRequestError, spoken
+from features.sources.hubspot.instants import instant
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.merging import Survivors, landed_survivors
 from serving.contract import contract_of
-from serving.writeback.fields import FIELDS, WriteBackSettings, WrittenField, changed_enough, instant, texts_of
+from serving.writeback.fields import FIELDS, WriteBackSettings, WrittenField, changed_enough, texts_of
 from serving.writeback.ledger import DeadLetter, Ledger, Write
 from serving.writeback.properties import make_properties, missing_properties
 
@@ -99,7 +100,7 @@ class WriteBack:
                     gone.append(DeadLetter(number, "HubSpot does not have it any more, or merged it into another"))
                     continue
                 write = Write(number, before=unsettled.get(number, found[number]), after=wanted[number])
-                if number not in present and self._is_later(found[number], write.after):
+                if self._is_later(found[number], write.after):
                     newer += 1
                 elif all((found[number].get(name) or "") == text for name, text in write.after.items()):
                     already.append(write)

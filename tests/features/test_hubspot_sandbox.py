@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from features.sources.hubspot_sandbox.account import Account, iso
+from features.sources.hubspot.instants import iso
+from features.sources.hubspot_sandbox.account import Account
 from features.sources.hubspot_sandbox.api import Api
 from features.sources.hubspot_sandbox.filling import fill
 from features.sources.hubspot_sandbox.limits import Plan

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from features.sources.hubspot.client import DailyLimitError, MissingScopeError
+from features.sources.hubspot.instants import iso
 from features.sources.hubspot.landing import Landing, LandingBusyError
-from features.sources.hubspot_sandbox.account import Account, iso
+from features.sources.hubspot_sandbox.account import Account
 from features.sources.hubspot_sandbox.api import Api
 from features.sources.hubspot_sandbox.limits import Plan
 from features.sources.hubspot_sandbox.server import Misfortune, serving, undisturbed

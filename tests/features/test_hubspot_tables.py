@@ -12,9 +12,10 @@ import pytest
 
 from features.checks import check_tables
 from features.sources.hubspot.client import Credentials
+from features.sources.hubspot.instants import iso
 from features.sources.hubspot.merging import survivors
 from features.sources.hubspot.source import HubSpotSource, landing_file
-from features.sources.hubspot_sandbox.account import Account, iso
+from features.sources.hubspot_sandbox.account import Account
 from features.sources.hubspot_sandbox.api import Api
 from features.sources.hubspot_sandbox.filling import Filled, fill
 from features.sources.hubspot_sandbox.server import serving
@@ -155,7 +156,7 @@ def test_amounts_owners_and_companies_go_by_the_names_of_the_contract(account: A
     company = account.create("companies", {"country": "DE"})
     contact = account.create("contacts", {"associatedcompanyid": str(company), "hubspot_owner_id": "7"})
     deal = make_deal(account, "qualified")
-    account.write("deals", deal, {"amount": "1200.50", "closedate": "2026-05-01T00:00:00Z", "hubspot_owner_id": "8"})
+    account.write("deals", deal, {"amount": "1200.50", "closedate": "1777593600000", "hubspot_owner_id": "8"})
     account.write("deals", deal, {"deal_currency_code": "EUR", "dealname": "Offer"})
     account.link("deals", deal, "companies", company, primary=True)
     account.link("deals", deal, "companies", account.create("companies", {}))

@@ -421,14 +421,15 @@ def test_ids_that_are_not_hubspots_are_told_and_not_sent(account: Account, api: 
 
 
 def test_a_later_score_from_elsewhere_is_not_overwritten(account: Account, runner: Runner, tmp_path: Path) -> None:
-    number = people(account, 1)[0]
+    number, known = people(account, 2)
     other = Runner(runner.url, runner.clock, tmp_path / "other")
-    other.write(contact_rows({number: 0.9}, day=5))
+    runner.write(contact_rows({known: 0.2}))
+    other.write(contact_rows({number: 0.9, known: 0.8}, day=5))
 
-    plan, _ = runner.write(contact_rows({number: 0.3}, day=1))
+    plan, _ = runner.write(contact_rows({number: 0.3, known: 0.4}, day=1))
 
-    assert (plan.newer, plan.writes) == (1, ())
-    assert in_hubspot(account, number) == "0.9"
+    assert (plan.newer, plan.writes) == (2, ())
+    assert [in_hubspot(account, one) for one in (number, known)] == ["0.9", "0.8"]
 
 
 def test_two_runners_in_one_home_take_turns(runner: Runner) -> None:

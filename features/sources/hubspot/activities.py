@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from features.sources.hubspot.columns import Columns
+from features.sources.hubspot.instants import iso_of
 from features.sources.hubspot.kinds import HubSpotSettings, kinds_of
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.merging import Survivors
@@ -99,8 +99,8 @@ def gather_activities(
 
 def _add_engagement(columns: Columns, kind: str, row: tuple[Any, ...], people: list[int], chances: list[int]) -> None:
     number, values = row[0], json.loads(row[2])
-    logged = _iso(values.get("hs_createdate") or row[1])
-    happened = _iso(values.get("hs_timestamp")) or logged
+    logged = iso_of(values.get("hs_createdate") or row[1])
+    happened = iso_of(values.get("hs_timestamp")) or logged
     name, direction, duration = _TYPES.get(kind, kind), None, None
     if kind == "emails":
         name, direction = _EMAILS.get(values.get("hs_email_direction", "EMAIL"), _EMAILS["EMAIL"])
@@ -109,13 +109,13 @@ def _add_engagement(columns: Columns, kind: str, row: tuple[Any, ...], people: l
         duration = _seconds(values.get("hs_call_duration"))
     elif kind == "tasks":
         # What HubSpot calls the time of a task is when it is due; it happened when it was done.
-        happened = _iso(values.get("hs_task_completion_date"))
+        happened = iso_of(values.get("hs_task_completion_date"))
         if happened is None:
             return
     if happened is None or logged is None:
         return
     known = max(happened, logged)
-    told = sorted((_iso(at) or "", value) for at, value in json.loads(row[3] or "[]"))
+    told = sorted((iso_of(at) or "", value) for at, value in json.loads(row[3] or "[]"))
     at_first = [value for at, value in told if at <= known]
     later = [(at, value) for at, value in told if at > known and value]
     owner = values.get("hubspot_owner_id")
@@ -155,7 +155,7 @@ def _add_forms(
             guid = form.partition(":")[0]
             name = names.get(guid)
             kind = settings.form_types.get(guid) or settings.form_types.get(name or "") or "form_submission"
-            at = _iso(stamp)
+            at = iso_of(stamp)
             columns.add(f"form:{number}:{place}", at, kind, str(contact), *_plain(at, "inbound", name))
     return addresses
 
@@ -187,11 +187,3 @@ def _outcome(value: str | None) -> str | None:
 
 def _seconds(millis: str | None) -> str | None:
     return None if not millis else str(float(millis) / 1000)
-
-
-def _iso(text: str | None) -> str | None:
-    """Read an instant, as ISO 8601 or as milliseconds since 1970, into text that sorts as time."""
-    if not text:
-        return None
-    moment = datetime.fromtimestamp(int(text) / 1000, tz=UTC) if text.isdigit() else datetime.fromisoformat(text)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

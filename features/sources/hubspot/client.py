@@ -25,6 +25,7 @@ _LOCKED_SECONDS: Final = 2.0
 _LONGEST_WAIT: Final = 600.0
 _LONGEST_QUOTE: Final = 300
 _ADDRESS: Final = re.compile(r"[^\s@'\"<>]+@[^\s@'\"<>]+")
+_PHONE: Final = re.compile(r"\+\d[\d\s().-]{5,}\d")
 
 
 class HubSpotError(LeadScoringError):
@@ -279,13 +280,13 @@ def next_cursor(body: Mapping[str, Any]) -> str | None:
 
 
 def spoken(body: Mapping[str, Any]) -> str:
-    """Return HubSpot's reason, at most 300 characters long and without e-mail addresses.
+    """Return HubSpot's reason, at most 300 characters long and without addresses and phone numbers.
 
-    >>> spoken({"message": "ada@example.org is not allowed"})
-    '(an address) is not allowed'
+    >>> spoken({"message": "ada@example.org is not allowed, nor +49 170 1234567"})
+    '(an address) is not allowed, nor (a phone number)'
     """
     said = str(body.get("message") or "").strip().rstrip(".")
-    said = _ADDRESS.sub("(an address)", said)
+    said = _PHONE.sub("(a phone number)", _ADDRESS.sub("(an address)", said))
     return said if len(said) <= _LONGEST_QUOTE else said[:_LONGEST_QUOTE] + "..."
 
 

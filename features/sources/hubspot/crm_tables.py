@@ -14,6 +14,7 @@ from features.findings import Finding
 from features.sources.casting import typed_table
 from features.sources.hubspot.activities import gather_activities
 from features.sources.hubspot.columns import Columns
+from features.sources.hubspot.instants import iso_of
 from features.sources.hubspot.kinds import CONTRACT_NAMES, OBJECT_KINDS, HubSpotSettings, Kind, kinds_of
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.merging import Survivors, landed_survivors
@@ -145,7 +146,7 @@ def _objects(
         kept.ids[kind.name].add(number)
         columns.add(
             str(number),
-            values.get("createdate") or created,
+            iso_of(values.get("createdate") or created),
             *_extra(kind.name, number, values, company_of),
             *(_stated(name, values.get(name), companies) for name in names),
             *(values.get(name) for name in stated),
@@ -169,7 +170,7 @@ def _extra(kind: str, number: int, values: Mapping[str, str], company_of: Mappin
 def _stated(name: str, value: str | None, companies: Survivors) -> str | None:
     if name == "associatedcompanyid" and value is not None and value.isdigit():
         return str(companies.of(int(value)))
-    return value
+    return iso_of(value) if name == "closedate" else value
 
 
 def _companies_of_deals(landing: Landing, companies: Survivors) -> dict[int, str]:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from features.errors import LeadScoringError
 
-LANDING_VERSION: Final = 1
 OWN_SNAPSHOT: Final = "LEADLINE_SNAPSHOT"
 
 _SCHEMA: Final = """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from features.sources.hubspot.instants import iso_of, millis
 from features.sources.hubspot.paths import EMAIL_EVENTS
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ def read_email_events(sync: Sync) -> None:
     for event_type in EMAIL_TYPES:
         name = f"position of e-mail events {event_type}"
         kept = sync.landing.fact(name) or {"until": None, "window": None, "offset": None}
-        horizon = _millis(sync.horizon)
+        horizon = millis(sync.horizon)
         if kept["window"] is None and (kept["until"] or 0) < horizon - _SOON:
-            overlap = timedelta(minutes=sync.settings.overlap_minutes)
+            overlap = round(sync.settings.overlap_minutes * 60_000)
             earliest = sync.now - timedelta(days=sync.settings.email_events_days)
-            since = _millis(earliest) if kept["until"] is None else kept["until"] - _span(overlap)
+            since = millis(earliest) if kept["until"] is None else kept["until"] - overlap
             kept |= {"window": [since, horizon], "offset": None}
         while kept["window"] is not None:
             since, until = kept["window"]
@@ -52,7 +53,7 @@ def read_email_events(sync: Sync) -> None:
                         (
                             str(event["recipient"]).lower(),
                             f"{event['id']}:{event['created']}",
-                            _iso(int(event["created"])),
+                            iso_of(str(event["created"])) or "",
                             {},
                         )
                         for event in people
@@ -85,16 +86,3 @@ def read_web_events(sync: Sync) -> None:
             )
             sync.landing.done(_SCHEDULED, "contacts", due)
         sync.told(f"web events: {len(events)} of one contact")
-
-
-def _millis(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
-
-
-def _span(span: timedelta) -> int:
-    return round(span.total_seconds() * 1000)
-
-
-def _iso(millis: int) -> str:
-    moment = datetime.fromtimestamp(millis / 1000, tz=UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from features.findings import Finding
 from features.sources.hubspot.client import HubSpotClient, MissingScopeError, RefusedRequestError, next_cursor
 from features.sources.hubspot.definitions import read_definitions
+from features.sources.hubspot.instants import instant, iso, millis
 from features.sources.hubspot.kinds import HubSpotSettings, Kind, kinds_of
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.positions import Position, digest_of
@@ -100,7 +101,7 @@ class Sync:
         """Return what an idle kind is to be read for; it stays idle if it is up to date."""
         known_until, horizon = position.known_until or "", iso(self.horizon)
         if known_until < iso(self.horizon - timedelta(minutes=1)):
-            since = datetime.fromisoformat(known_until) - timedelta(minutes=self.settings.overlap_minutes)
+            since = instant(known_until) - timedelta(minutes=self.settings.overlap_minutes)
             return position.at(phase="delta", window=(iso(since), horizon), after=None)
         swept = position.swept_at or ""
         if kind.table != "activities" and swept < iso(self.now - timedelta(days=self.settings.sweep_days)):
@@ -251,7 +252,12 @@ class Sync:
         assert position.window is not None
         since, until = position.window
         conditions: list[dict[str, Any]] = [
-            {"propertyName": kind.modified, "operator": "BETWEEN", "value": millis(since), "highValue": millis(until)}
+            {
+                "propertyName": kind.modified,
+                "operator": "BETWEEN",
+                "value": str(millis(instant(since))),
+                "highValue": str(millis(instant(until))),
+            }
         ]
         if position.after is not None:
             conditions.append({"propertyName": "hs_object_id", "operator": "GT", "value": position.after})
@@ -339,17 +345,3 @@ class Sync:
                 if following is not None:
                     inputs.append({"id": str(number), "after": following})
         return links
-
-
-def iso(moment: datetime) -> str:
-    """Write an instant so that text sorts as time."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def millis(moment: str) -> str:
-    """Return an instant as search compares it, in milliseconds since 1970.
-
-    >>> millis("1970-01-01T00:00:01.500Z")
-    '1500'
-    """
-    return str(round(datetime.fromisoformat(moment).timestamp() * 1000))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
+
+from features.sources.hubspot.instants import iso
 
 KINDS: Final = ("contacts", "companies", "deals", "calls", "emails", "meetings", "tasks", "notes")
 TYPE_IDS: Final = {"0-1": "contacts", "0-2": "companies", "0-3": "deals"}
@@ -228,15 +230,6 @@ class Account:
             for targets in links.values():
                 if old in targets:
                     targets[new] = targets[old]
-
-
-def iso(moment: datetime) -> str:
-    """Write an instant as HubSpot does, to the millisecond.
-
-    >>> iso(datetime(2026, 1, 2, tzinfo=UTC))
-    '2026-01-02T00:00:00.000Z'
-    """
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _ids(values: Mapping[str, str | None]) -> list[str]:

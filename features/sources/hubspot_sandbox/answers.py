@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from features.sources.hubspot_sandbox.account import PRIMARY, UNLABELED, Account, PropertyRule, Record, iso
+from features.sources.hubspot.instants import iso
+from features.sources.hubspot_sandbox.account import PRIMARY, UNLABELED, Account, PropertyRule, Record
 
 DEFAULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "contacts": ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"),

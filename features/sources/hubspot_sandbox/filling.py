@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from features.sources.hubspot_sandbox.account import KINDS, MODIFIED, Account, PropertyRule, iso
+from features.sources.hubspot.instants import iso
+from features.sources.hubspot_sandbox.account import KINDS, MODIFIED, Account, PropertyRule
 from features.tables import CrmTables
 
 HUBSPOT_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
