@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
-from flows.commands_models import log_models
+from flows.commands_models import models
 from flows.commands_rules import rules
 from flows.commands_serve import keys, serve
 from flows.commands_tune import tune
@@ -251,74 +251,6 @@ def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
 
 
 @main.group()
-def models() -> None:
-    """See, promote and roll back trained models."""
-
-
-@models.command("list")
-@click.argument("question", type=QUESTIONS)
-@home_option
-@json_option
-def list_models(question: str, home: Path, as_json: bool) -> None:
-    """List all versions."""
-    from flows.summary import model_dict, show_models
-    from flows.wiring import registry_of
-
-    versions = registry_of(home).versions(question)
-    if as_json:
-        _print_json([model_dict(version) for version in versions])
-    else:
-        show_models(question, versions)
-
-
-@models.command("show")
-@click.argument("question", type=QUESTIONS)
-@click.option("--version", help="Which version; the promoted one by default.")
-@home_option
-@json_option
-def show_model(question: str, version: str | None, home: Path, as_json: bool) -> None:
-    """Show a version's whole evaluation."""
-    from flows.summary import model_dict, show_evaluation
-    from flows.wiring import registry_of
-
-    registry = registry_of(home)
-    chosen = registry.require_champion(question) if version is None else registry.get(question, version)
-    evaluation = registry.evaluation(question, chosen.version)
-    if as_json:
-        _print_json({"model": model_dict(chosen), "evaluation": evaluation})
-    else:
-        show_evaluation(chosen, evaluation)
-
-
-@models.command("promote")
-@click.argument("question", type=QUESTIONS)
-@click.argument("version")
-@click.option("--reason", default="promoted by hand", show_default=True, help="Kept in the promotion log.")
-@home_option
-def promote_model(question: str, version: str, reason: str, home: Path) -> None:
-    """Make a version the one that scores."""
-    from flows.wiring import registry_of
-
-    promotion = registry_of(home).promote(question, version, reason=reason, at=_now())
-    click.echo(f"{question}: version {promotion.to_version} is promoted (before: {promotion.from_version or 'none'})")
-
-
-@models.command("rollback")
-@click.argument("question", type=QUESTIONS)
-@click.option("--reason", default="rolled back by hand", show_default=True, help="Kept in the promotion log.")
-@home_option
-def rollback_model(question: str, reason: str, home: Path) -> None:
-    """Go back to the version that scored before."""
-    from flows.wiring import registry_of
-
-    promotion = registry_of(home).rollback(question, reason=reason, at=_now())
-    click.echo(f"{question}: back to version {promotion.to_version} (from {promotion.from_version})")
-
-
-models.add_command(log_models)
-
-
-@main.group()
 def features() -> None:
     """See what the models look at."""
 
@@ -382,6 +314,7 @@ def doctor(home: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
+main.add_command(models)
 main.add_command(backtest)
 main.add_command(tune)
 main.add_command(serve)

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from serving.batch import StoredBatch
-from serving.contract import CONTRACT_VERSION, Column, Contract, Kind, contract_of, read_reasons
+from serving.contract import CONTRACT_VERSION, Column, Contract, contract_of, read_reasons
+from serving.contract_columns import Kind
 from serving.schema import BATCH_WIDE
 from serving.walks import Chunk
 

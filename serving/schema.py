@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
-from serving.contract import CONTRACTS, Contract, Kind
+from serving.contract_columns import CONTRACTS, Contract, Kind
 
 
 class UtcTime(TypeDecorator[datetime]):
