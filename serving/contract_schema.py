@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from serving.contract import CONTRACT_VERSION, Column
-from serving.contract_columns import Kind, contract_of
+from serving.contract import CONTRACT_VERSION, Column, contract_of
+from serving.contract_columns import Kind
 
 _TYPES: Final[dict[Kind, dict[str, Any]]] = {
     "text": {"type": "string"},

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
-from serving.contract import Contract
-from serving.contract_columns import Kind, contract_of
+from serving.contract import Contract, contract_of
+from serving.contract_columns import Kind
 from serving.cursors import is_storable
 from serving.walks import Filter
 
