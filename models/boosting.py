@@ -21,8 +21,8 @@ class BoosterSettings(BaseModel):
     leaves: int = Field(default=7, ge=2, description="Leaves of a tree; more allow finer interplay of features.")
     learning_rate: float = Field(default=0.04, gt=0, le=1, description="How much each tree may correct.")
     min_leaf_rows: int = Field(default=100, ge=1, description="No leaf rests on fewer rows than this.")
-    l2: float = Field(default=10.0, ge=0, description="Shrinks the leaves' values towards zero.")
-    feature_share: float = Field(default=0.7, gt=0, le=1, description="Share of features each tree may look at.")
+    l2: float = Field(default=50.0, ge=0, description="Shrinks the leaves' values towards zero.")
+    feature_share: float = Field(default=0.2, gt=0, le=1, description="Share of features each tree may look at.")
     seed: int = Field(default=7, description="Another seed gives another, equally good model.")
     threads: int = Field(default=2, ge=1, description="Processor threads; the result does not depend on it.")
 

@@ -192,7 +192,7 @@ def load_bundle(folder: Path, *, version: str | None = None, trust: Trust = ANY_
     plain = files.json(DATA)
     if files.format > 1:
         plain["contract"] = files.json(CONTRACT)
-    data = _validated(plain, folder=folder)
+    data = _validated(_as_of_today(plain), folder=folder)
     found = _version(data, plain, booster=booster)
     for wanted in (files.version or found, version or found):
         if found != wanted:
@@ -205,6 +205,15 @@ def load_bundle(folder: Path, *, version: str | None = None, trust: Trust = ANY_
     environment = files.json(ENVIRONMENT) if files.format > 1 else {}
     try_first(files, memory=trust.memory)
     return Bundle(data=data, booster=booster, evaluation=evaluation, environment=environment, known_as=found)
+
+
+def _as_of_today(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Call by today's names what earlier versions of this program called otherwise."""
+    rules = plain.get("rules")
+    if not isinstance(rules, dict) or "high_from" not in rules:
+        return dict(plain)
+    kept = {name: part for name, part in rules.items() if name != "high_from"}
+    return {**plain, "rules": kept | {"thresholds": {"mql": rules["high_from"]}}}
 
 
 def _validated(plain: dict[str, Any], *, folder: Path) -> BundleData:

@@ -33,8 +33,8 @@ class ContactSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    booster: BoosterSettings = BoosterSettings(trees=200, feature_share=0.2, l2=50.0)
-    small_booster: BoosterSettings = BoosterSettings(trees=80, leaves=4, feature_share=0.2, l2=50.0)
+    booster: BoosterSettings = BoosterSettings(trees=200)
+    small_booster: BoosterSettings = BoosterSettings(trees=80, leaves=4)
 
 
 @dataclass(frozen=True)

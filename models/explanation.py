@@ -62,8 +62,6 @@ def booster_parts(*, booster: Any, features: pd.DataFrame, calibrator: Calibrato
 
     A calibrator that is no line in the log-odds is followed by its secant from the starting point to the row.
     """
-    if not len(features):
-        return np.zeros(features.shape), calibrator.intercept
     parts, base = booster_contributions(booster, features.to_numpy(dtype=np.float64))
     start, moved = np.array([base]), parts.sum(axis=1)
     begin, end = calibrator.apply_logit(start), calibrator.apply_logit(start + moved)

@@ -41,7 +41,7 @@ class LandmarkSettings(BaseModel):
     stale_factor: float = Field(
         default=1.5, gt=1, description="A deal open this many times longer than the slowest win is stale: not scored."
     )
-    booster: BoosterSettings = BoosterSettings(trees=140, learning_rate=0.06, feature_share=0.2, l2=50.0)
+    booster: BoosterSettings = BoosterSettings(trees=140, learning_rate=0.06)
 
 
 @dataclass(frozen=True)

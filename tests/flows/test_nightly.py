@@ -87,7 +87,14 @@ def test_a_night_is_summed_up_for_people() -> None:
             "rows": {"contacts": 1200},
             "findings": 2,
             "report": "var/reports/b1.html",
-            "trained": [{"question": "contacts", "use": "rules", "reasons": ["it does not beat your point rules"]}],
+            "trained": [
+                {
+                    "question": "contacts",
+                    "use": "rules",
+                    "reasons": ["it does not beat your point rules"],
+                    "not_promoted": "version 2 was rolled back",
+                }
+            ],
             "refused": {"deals": "deals cannot be scored: no deal"},
         }
     )
@@ -103,6 +110,7 @@ def test_a_night_is_summed_up_for_people() -> None:
         "## contacts: use your point rules",
         "",
         "- it does not beat your point rules",
+        "- not promoted: version 2 was rolled back",
     ]
 
 

@@ -83,7 +83,7 @@ def test_a_bad_configuration_ends_with_two_and_makes_no_home(tmp_path: Path) -> 
     result = leadline("run", "--config", config, "--home", tmp_path / "home")
 
     assert result.exit_code == 2
-    assert result.stderr == f"error: {config}: unknown key 'horizon_day'; did you mean 'horizon_days'?\n"
+    assert result.stderr == f"error: {config}: line 1: unknown key 'horizon_day'; did you mean 'horizon_days'?\n"
     assert not (tmp_path / "home").exists()
 
 

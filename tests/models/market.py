@@ -95,10 +95,14 @@ def make_settings(**changes: Any) -> TrainingSettings:
         "snapshots": SnapshotSettings(young_steps=4),
         "properties": PropertySettings(contacts=SafeColumns(safe=("industry",))),
         "contacts": ContactSettings(
-            booster=BoosterSettings(trees=80, threads=1),
-            small_booster=BoosterSettings(trees=60, leaves=4, threads=1),
+            booster=BoosterSettings(trees=80, l2=10.0, feature_share=0.7, threads=1),
+            small_booster=BoosterSettings(trees=60, leaves=4, l2=10.0, feature_share=0.7, threads=1),
         ),
-        "deals": LandmarkSettings(booster=BoosterSettings(trees=80, learning_rate=0.06, min_leaf_rows=50, threads=1)),
+        "deals": LandmarkSettings(
+            booster=BoosterSettings(
+                trees=80, learning_rate=0.06, min_leaf_rows=50, l2=10.0, feature_share=0.7, threads=1
+            )
+        ),
         # The signs of this market are plainer than life allows, and so few trees too cautious about them.
         "gate": GateSettings(max_slope=2.0, max_auc_alike=1.0),
         "rules": RULES,

@@ -351,7 +351,8 @@ def test_saving_and_loading_unpickles_nothing(tmp_path: Path) -> None:
     """A process in which every way to unpickle raises, and nobody may import a pickle of another kind."""
     program = (
         "import _pickle, pickle, sys\n"
-        "def refuse(*arguments, **options): raise AssertionError('something was unpickled')\n"
+        "class refuse:\n"  # a class, for libraries derive their own from Unpickler
+        "    def __init__(self, *arguments, **options): raise AssertionError('something was unpickled')\n"
         "for module in (pickle, _pickle):\n"
         "    for name in ('load', 'loads', 'Unpickler'): setattr(module, name, refuse)\n"
         "class Hook:\n"

@@ -210,7 +210,11 @@ def fit(*, wins_if_hot: float, rows: int = 1500) -> tuple[LandmarkModel, FloatAr
         days_known=np.full(rows, 100.0),
         weight=np.ones(rows),
         buckets=Buckets(edges={}, shared=EDGES),
-        settings=LandmarkSettings(booster=BoosterSettings(trees=60, learning_rate=0.1, min_leaf_rows=20, threads=1)),
+        settings=LandmarkSettings(
+            booster=BoosterSettings(
+                trees=60, learning_rate=0.1, min_leaf_rows=20, l2=10.0, feature_share=0.7, threads=1
+            )
+        ),
     )
     return model, hot.astype(float)
 

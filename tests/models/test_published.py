@@ -91,8 +91,11 @@ def test_a_fallback_publishes_the_same_with_and_without_leadline(
     request: pytest.FixtureRequest, market: CrmTables, as_of: pd.Timestamp, tmp_path: Path, question: str, use: str
 ) -> None:
     bundle: Bundle = request.getfixturevalue(f"trained_{question}").bundle
+    # The criteria, and one for that none of them could be judged.
     width = (
-        len(bundle.data.rules.criteria) if (question, use) == ("contacts", "rules") else len(bundle.data.contract.names)
+        len(bundle.data.rules.criteria) + 1
+        if (question, use) == ("contacts", "rules")
+        else len(bundle.data.contract.names)
     )
     center = (0.0,) * len(bundle.data.rules.criteria)
     fallback = changed(
