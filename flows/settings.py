@@ -20,6 +20,7 @@ from features.snapshots import SnapshotSettings
 from features.sources.hubspot.client import Credentials
 from features.sources.hubspot.kinds import HubSpotSettings
 from features.sources.synthetic import SyntheticSettings
+from features.sources.warehouse.settings import WarehouseSettings
 from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
@@ -69,8 +70,15 @@ class HubSpotSourceSettings(HubSpotSettings):
     kind: Literal["hubspot"]
 
 
+class WarehouseSourceSettings(WarehouseSettings):
+    """A schema of a database; the URL that leads there comes from the environment alone."""
+
+    kind: Literal["warehouse"]
+
+
 SourceSettings = Annotated[
-    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings, Field(discriminator="kind")
+    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings | WarehouseSourceSettings,
+    Field(discriminator="kind"),
 ]
 
 
@@ -177,6 +185,11 @@ def hubspot_credentials() -> Credentials:
         client_secret=_secret("LEADLINE_HUBSPOT_CLIENT_SECRET"),
         refresh_token=_secret("LEADLINE_HUBSPOT_REFRESH_TOKEN"),
     )
+
+
+def warehouse_address() -> SecretStr | None:
+    """Return the URL that leads to the warehouse, from the environment."""
+    return _secret("LEADLINE_WAREHOUSE_URL")
 
 
 def _secret(variable: str) -> SecretStr | None:

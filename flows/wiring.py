@@ -20,12 +20,14 @@ from flows.settings import (
     HubSpotSourceSettings,
     Settings,
     SyntheticSourceSettings,
+    WarehouseSourceSettings,
     hubspot_credentials,
     load_rules,
     load_settings,
     public_key,
     resolve,
     signing_key,
+    warehouse_address,
 )
 from models.point_rules import PointRules
 from models.signing import Trust
@@ -157,6 +159,10 @@ def make_source(settings: Settings, *, config: Path, data: Path | None, home: Pa
             tell=Ticker().tell,
         )
         return source, "HubSpot"
+    if isinstance(chosen, WarehouseSourceSettings):
+        from features.sources.warehouse.source import WarehouseSource
+
+        return WarehouseSource(settings=chosen, address=warehouse_address()), f"warehouse, landed by {chosen.landing}"
     from features.sources.synthetic import SyntheticSource
 
     return SyntheticSource(chosen), f"invented CRM, seed {chosen.seed}, {chosen.contacts:,} contacts"

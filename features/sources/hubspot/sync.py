@@ -25,7 +25,7 @@ _BIN_DAYS: Final = 85
 # More than a company deletes for good between two sweeps.
 _MANY: Final = 100
 _LARGE_SHARE: Final = 0.1
-_PRIMARY_TYPES: Final = frozenset({1, 5})
+PRIMARY_TYPES: Final = frozenset({1, 5})
 
 
 def _say_nothing(_words: str) -> None:
@@ -340,7 +340,7 @@ class Sync:
                 number, following = int(one["from"]["id"]), next_cursor(one)
                 for target in one["to"]:
                     types = {int(kind_of_link["typeId"]) for kind_of_link in target.get("associationTypes", [])}
-                    primary = to == "companies" and bool(types & _PRIMARY_TYPES)
+                    primary = to == "companies" and bool(types & PRIMARY_TYPES)
                     links[number][int(target["toObjectId"])] = primary
                 if following is not None:
                     inputs.append({"id": str(number), "after": following})
