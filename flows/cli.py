@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_map import map_files
 from flows.commands_models import models
 from flows.commands_rules import rules
 from flows.commands_serve import keys, serve
@@ -314,6 +315,7 @@ def doctor(home: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
+main.add_command(map_files)
 main.add_command(models)
 main.add_command(backtest)
 main.add_command(tune)

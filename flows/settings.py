@@ -17,6 +17,7 @@ from features.errors import LeadScoringError
 from features.feature_contract import FeatureSettings
 from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
+from features.sources.csv_export.mapping import ExportMapping
 from features.sources.hubspot.client import Credentials
 from features.sources.hubspot.kinds import HubSpotSettings
 from features.sources.synthetic import SyntheticSettings
@@ -76,8 +77,17 @@ class WarehouseSourceSettings(WarehouseSettings):
     kind: Literal["warehouse"]
 
 
+class CsvExportSettings(BaseModel):
+    """Files of HubSpot's export button."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["csv_export"]
+    mapping: Path = Field(description="What their columns mean; leadline map drafts it. The files lie beside it.")
+
+
 SourceSettings = Annotated[
-    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings | WarehouseSourceSettings,
+    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings | WarehouseSourceSettings | CsvExportSettings,
     Field(discriminator="kind"),
 ]
 
@@ -143,6 +153,11 @@ def load_rules(settings: Settings, *, config: Path) -> PointRules:
 def load_rule_file(file: Path) -> PointRules:
     """Read a rule sheet; what is wrong with it is told with its line and its key."""
     return _validated(PointRules, _read_yaml(file), file=file)
+
+
+def load_mapping(file: Path) -> ExportMapping:
+    """Read a mapping of exported files; what is wrong with it is told with its line and its key."""
+    return _validated(ExportMapping, _read_yaml(file), file=file)
 
 
 def resolve(path: Path, *, config: Path) -> Path:
