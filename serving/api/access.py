@@ -29,22 +29,20 @@ def caller(
 ) -> ApiKey:
     """Return the active key of a request; refuse without one, and where it came too often."""
     service = service_of(request)
-    host = request.client.host if request.client else "unknown"
-    refuse_guessing(service, host)
     key = None
     if credentials is not None:
         key = verify_key(service.store, credentials.credentials, now=service.clock())
     if key is None:
-        service.failures.take(host)
+        count_failure(service, request)
         raise Problem("unauthenticated", "Send an active API key: Authorization: Bearer ll_...")
     request.state.key_id = key.key_id
     count(service, request, key.key_id)
     return key
 
 
-def refuse_guessing(service: Service, host: str) -> None:
-    """Refuse who has tried too many keys that open nothing."""
-    guesses = service.failures.take(host, cost=0)
+def count_failure(service: Service, request: Request) -> None:
+    """Count a key that opens nothing, and refuse an address that tries too many; keys that open are let through."""
+    guesses = service.failures.take(request.client.host if request.client else "unknown")
     if guesses.wait_seconds:
         raise Problem(
             "rate_limited", "Too many requests without a valid key.", headers={"Retry-After": str(guesses.wait_seconds)}

@@ -35,7 +35,13 @@ def make_app(service: Service) -> FastAPI:
         service.store.close()
 
     app = FastAPI(
-        title="Leadline", version=CONTRACT_VERSION, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="Leadline",
+        version=CONTRACT_VERSION,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.service = service
     problems.install(app)

@@ -41,10 +41,12 @@ def make_router() -> APIRouter:
     router = APIRouter()
 
     @router.get("/health", tags=["operations"], summary="The process answers")
+    @router.head("/health", include_in_schema=False)
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
     @router.get("/ready", tags=["operations"], summary="The store answers, and how fresh the scores are")
+    @router.head("/ready", include_in_schema=False)
     def ready(request: Request) -> dict[str, Any]:
         told = readiness(service_of(request))
         if told["status"] == "empty":

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from serving import report_numbers
-from serving.api.access import count, refuse_guessing, service_of
+from serving.api.access import count, count_failure, service_of
 from serving.api.operations import readiness, report_file
 from serving.api.problems import Problem
 from serving.api.service import Service
@@ -87,11 +87,9 @@ def make_router(templates: Environment) -> APIRouter:
 
     def begin(request: Request, text: str) -> Response:
         service = service_of(request)
-        host = request.client.host if request.client else "unknown"
-        refuse_guessing(service, host)
         key = verify_key(service.store, text, now=service.clock())
         if key is None or not key.may("reports:read"):
-            service.failures.take(host)
+            count_failure(service, request)
             return page("sign_in", status=403, refused=True, session=None)
         request.state.key_id = key.key_id
         answer = RedirectResponse("/", 303)

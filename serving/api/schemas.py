@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from serving.contract import Contract, contract_of
 from serving.contract_columns import Kind
@@ -22,6 +23,11 @@ def _storable(text: str) -> str:
     return text
 
 
+def _with_plus(given: Any) -> Any:
+    """Read the blank that a plus became which a URL did not spell %2B."""
+    return re.sub(r"(T\S+) (\d\d:?\d\d)$", r"\1+\2", given) if isinstance(given, str) else given
+
+
 def _in_range(moment: datetime) -> datetime:
     if not 1970 <= moment.year <= 2200:
         raise ValueError("must lie between 1970 and 2200")
@@ -32,7 +38,7 @@ Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")
 BatchId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,99}$")]
 Texts = Annotated[list[Text], Field(max_length=100)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Instant = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus), AfterValidator(_in_range)]
 Tier = Literal["very_high", "high", "medium", "low"]
 Agreement = Literal["both_high", "model_only", "points_only", "both_low"]
 
