@@ -302,8 +302,9 @@ def _merged(page: Chunk, gone: list[Tombstone], rows: int) -> Changes:
 def disagreements(store: ScoreStore, question: str, batch: StoredBatch, *, rows: int) -> list[Mapping[str, Any]]:
     """Return the objects that model and habit judge most differently, each with both judgements, the farthest first.
 
-    For contacts the habit is the points' probability, where exactly one of the two ranks the contact high; for deals it
-    is the probability set by hand for the stage.
+    For contacts the habit is the points' probability, where exactly one of the two ranks the contact high, and tier and
+    points are told as well, which are there where probabilities are not; for deals it is the probability set by hand
+    for the stage.
     """
     contract = contract_of(question)
     table = SCORES[question]
@@ -313,11 +314,14 @@ def disagreements(store: ScoreStore, question: str, batch: StoredBatch, *, rows:
     id_column = table.c[contract.id_column]
     query = (
         select(id_column.label("id"), ours.label("ours"), theirs.label("theirs"))
-        .where(table.c.batch_id == batch.batch_id, gap.is_not(None))
-        .order_by(gap.desc(), id_column)
+        .where(table.c.batch_id == batch.batch_id)
+        .order_by(gap.is_(None), gap.desc(), id_column)
         .limit(rows)
     )
     if question == "contacts":
+        query = query.add_columns(table.c.tier, table.c.points)
         query = query.where(table.c.agreement.in_(("model_only", "points_only")))
+    else:
+        query = query.where(gap.is_not(None))
     with store.reading() as connection:
         return [] if connection is None else [dict(row) for row in connection.execute(query).mappings()]

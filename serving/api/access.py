@@ -13,6 +13,7 @@ from serving.api.service import Service
 from serving.keys import ApiKey, verify_key
 from serving.rate_limit import Allowance
 
+_SCOPES: dict[object, tuple[str, ...]] = {}
 _bearer = HTTPBearer(auto_error=False, description="An API key: leadline keys create")
 
 
@@ -69,7 +70,13 @@ def require(*scopes: str) -> Callable[[ApiKey], ApiKey]:
             raise Problem("missing_scope", f"This needs a key with the scope {' or '.join(scopes)}.")
         return key
 
+    _SCOPES[check] = scopes
     return check
+
+
+def scopes_of(dependency: object) -> tuple[str, ...]:
+    """Return the scopes that a dependency made by ``require`` needs one of; none for any other."""
+    return _SCOPES.get(dependency, ())
 
 
 def _headers(allowance: Allowance) -> dict[str, str]:

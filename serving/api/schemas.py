@@ -42,6 +42,10 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus), AfterValidator(_
 Tier = Literal["very_high", "high", "medium", "low"]
 Agreement = Literal["both_high", "model_only", "points_only", "both_low"]
 
+FileFormat = Annotated[Literal["csv", "ndjson", "parquet", "arrow"], Field(description="Of the files.")]
+_BATCH: Any = Field(default="latest", description="Which batch; a cursor names its own.")
+_FIELDS: Any = Field(default=[], description="Only these columns, separated by commas; all by default.")
+
 
 class _Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,7 +87,7 @@ class WantedDeals(Wanted):
 
 
 class _Page(_Closed):
-    batch: BatchId = Field(default="latest", description="Which batch; a cursor names its own.")
+    batch: BatchId = _BATCH
     limit: int | None = Field(
         default=None,
         ge=1,
@@ -91,7 +95,7 @@ class _Page(_Closed):
         description=f"Rows of a page: {USUAL_ROWS} in JSON; the other formats give all rows unless told otherwise.",
     )
     after: Text | None = Field(default=None, description="The cursor that the page before gave.")
-    fields: Texts = Field(default=[], description="Only these columns, separated by commas; all by default.")
+    fields: Texts = _FIELDS
 
 
 class ContactPage(_Page, WantedContacts):
@@ -107,41 +111,49 @@ class ChangePage(_Closed):
 
     since: Text | None = Field(default=None, description="The cursor of the last answer; empty for everything.")
     limit: int = Field(default=USUAL_ROWS, ge=1, le=MOST_ROWS, description="Objects of a page.")
-    fields: Texts = Field(default=[], description="Only these columns, separated by commas; all by default.")
+    fields: Texts = _FIELDS
 
 
 class OnePage(_Closed):
     """Which batch and columns of one object."""
 
-    batch: BatchId = "latest"
-    fields: Texts = Field(default=[], description="Only these columns, separated by commas; all by default.")
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class Lookup(_Closed):
     """Many objects by their ids."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"object_type": "contact", "ids": ["17", "18"], "fields": ["close_likelihood"]}]
+        }
+    )
+
     object_type: Literal["contact", "deal"]
-    ids: Annotated[list[Text], Field(min_length=1, max_length=MOST_ROWS)]
-    batch: BatchId = "latest"
-    fields: Texts = []
+    ids: Annotated[list[Text], Field(min_length=1, max_length=MOST_ROWS, description="In the CRM.")]
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class ExportContacts(WantedContacts):
     """A bulk export of contacts."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"object_type": "contact", "format": "parquet"}]})
+
     object_type: Literal["contact"]
-    format: Literal["csv", "ndjson", "parquet", "arrow"] = "ndjson"
-    batch: BatchId = "latest"
-    fields: Texts = []
+    format: FileFormat = "ndjson"
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class ExportDeals(WantedDeals):
     """A bulk export of deals."""
 
     object_type: Literal["deal"]
-    format: Literal["csv", "ndjson", "parquet", "arrow"] = "ndjson"
-    batch: BatchId = "latest"
-    fields: Texts = []
+    format: FileFormat = "ndjson"
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class ProblemBody(BaseModel):

@@ -86,6 +86,13 @@ def test_every_route_opens_to_the_keys_it_should_and_to_no_other(small: Running)
     routes = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
 
     assert routes == set(OPENS)
+    for route, opens in OPENS.items():
+        method, path = route.split(" ", 1)
+        told = document["paths"][path][method.lower()]
+        assert (
+            set(re.findall(r"\w+:read|admin", told.get("description", "admin"))) | ADMIN == (opens - EVERYBODY) | ADMIN
+        )
+        assert ("security" in told) == (opens is not EVERYBODY)
     client = httpx.Client(base_url=small.url)
     small.clients.append(client)
     for route, opens in OPENS.items():
