@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from serving import report_numbers
-from serving.api.access import count, refuse_guessing, service_of
+from serving.api.access import count, count_failure, service_of
 from serving.api.operations import readiness, report_file
 from serving.api.problems import Problem
 from serving.api.service import Service
@@ -29,17 +29,29 @@ POLICY: Final = (
     "base-uri 'none'"
 )
 _QUESTIONS: Final = {"contact": "contacts", "deal": "deals"}
-_FACTS: Final = {
-    "contacts": ("tier", "points", "points_grade", "agreement", "owner_id", "model_version"),
-    "deals": (
-        "pipeline",
-        "stage",
-        "amount",
-        "stage_probability_manual",
-        "stage_rate_observed",
-        "owner_id",
-        "model_version",
-    ),
+_OF_BOTH: Final = {"owner_id": "Owner", "model_version": "Model"}
+_FACTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "contacts": {
+        "tier": "Quarter of all",
+        "points": "Points of the rules",
+        "points_grade": "Their grade",
+        "agreement": "Ranked high by",
+    }
+    | _OF_BOTH,
+    "deals": {
+        "pipeline": "Pipeline",
+        "stage": "Stage",
+        "amount": "Amount",
+        "stage_probability_manual": "Set by hand for the stage",
+        "stage_rate_observed": "Won from the stage so far",
+    }
+    | _OF_BOTH,
+}
+_AGREEMENT: Final = {
+    "both_high": "both",
+    "model_only": "the model alone",
+    "points_only": "the points alone",
+    "both_low": "neither",
 }
 
 
@@ -87,11 +99,9 @@ def make_router(templates: Environment) -> APIRouter:
 
     def begin(request: Request, text: str) -> Response:
         service = service_of(request)
-        host = request.client.host if request.client else "unknown"
-        refuse_guessing(service, host)
         key = verify_key(service.store, text, now=service.clock())
         if key is None or not key.may("reports:read"):
-            service.failures.take(host)
+            count_failure(service, request)
             return page("sign_in", status=403, refused=True, session=None)
         request.state.key_id = key.key_id
         answer = RedirectResponse("/", 303)
@@ -192,5 +202,9 @@ def _shown(service: Service, question: str, told: list[Any]) -> dict[str, Any]:
         "line": history_line(past),
         "top": ceiling(max(value for _, value in past)) if past else None,
         "past": past,
-        "facts": [(name, row[name]) for name in _FACTS[question] if row[name] is not None],
+        "facts": [
+            (name, words, _AGREEMENT.get(row[name], row[name]) if name == "agreement" else row[name])
+            for name, words in _FACTS[question].items()
+            if row[name] is not None
+        ],
     }

@@ -10,7 +10,16 @@ from pydantic import create_model
 from starlette.responses import Response
 
 from serving.api.access import require, service_of
-from serving.api.answers import MEDIA, batch_headers, chosen_format, entity_tag, json_answer, stream, unchanged
+from serving.api.answers import (
+    MEDIA,
+    batch_headers,
+    chosen_format,
+    entity_tag,
+    json_answer,
+    one_of_few,
+    stream,
+    unchanged,
+)
 from serving.api.problems import Problem
 from serving.api.schemas import (
     ROWS,
@@ -95,7 +104,7 @@ def page_of(request: Request, question: str, key: ApiKey, wanted: ContactPage | 
     if limit is None:
         chunks = walk(service.store, question, batch, fields=fields, chosen=chosen, after=after)
         parts = encode(form, question, batch, chunks, fields=fields)  # type: ignore[arg-type] # json has a limit
-        return stream(request, parts, form=form, headers=headers)
+        return stream(request, one_of_few(service, parts), form=form, headers=headers)
     page = read_chunk(service.store, question, batch, fields=fields, chosen=chosen, after=after, rows=limit)
     following = None
     if page.last is not None:
@@ -125,7 +134,14 @@ def changes_of(request: Request, question: str, key: ApiKey, wanted: ChangePage)
         raise BatchGoneError("the store holds no batch as new as this cursor: it was replaced. Begin again without it.")
     request.state.batch_id = batch.batch_id
     found = read_changes(
-        service.store, question, batch, since=seen.since, fields=fields, after=seen.after, rows=wanted.limit
+        service.store,
+        question,
+        batch,
+        since=seen.since,
+        since_batch=seen.since_batch or None,
+        fields=fields,
+        after=seen.after,
+        rows=wanted.limit,
     )
     following = (
         ChangeCursor(question, batch.sequence, batch.batch_id)

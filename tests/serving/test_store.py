@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
 from serving.contract import CONTRACTS, ContractError, check_rows
+from serving.database import SlowStoreError
 from serving.store import (
     Batch,
     BatchConflictError,
@@ -438,6 +439,24 @@ def test_a_lost_connection_is_told_and_the_next_call_recovers(postgres: Postgres
     assert len(store.read("deals")) == 3
     admin.dispose()
     store.close()
+
+
+def test_a_look_that_takes_too_long_is_given_up_and_a_write_is_not(store: ScoreStore, store_url: str) -> None:
+    store.publish(make_batch())
+    hasty = ScoreStore(store_url, read_seconds=0.05)
+    counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT max(i) FROM n"
+
+    def count() -> None:
+        with hasty.reading() as connection:
+            assert connection is not None
+            connection.exec_driver_sql(counting.format(10**9))
+
+    with pytest.raises(SlowStoreError, match=r"within 0\.05 s"):
+        count()
+    assert len(hasty.read("deals")) == 3
+    with hasty.writing() as connection:
+        assert connection.exec_driver_sql(counting.format(10**6)).scalar() == 10**6
+    hasty.close()
 
 
 @pytest.mark.parametrize(
