@@ -277,12 +277,15 @@ main.add_command(rules)
 @main.command()
 @click.option("--batch", help="Which batch; the latest by default.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
+@click.option(
+    "--language", type=click.Choice(["en", "de"]), help="Its language; the one configured for the run by default."
+)
 @home_option
-def report(batch: str | None, out: Path | None, home: Path) -> None:
+def report(batch: str | None, out: Path | None, language: Any, home: Path) -> None:
     """Write the report of a batch again."""
     from flows.reporting import write_batch_report
 
-    click.echo(write_batch_report(home=home, batch_id=batch, out=out))
+    click.echo(write_batch_report(home=home, batch_id=batch, out=out, language=language))
 
 
 @main.command()

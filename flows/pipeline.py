@@ -272,6 +272,7 @@ def publish(
     ``refused`` tells, for questions that cannot be scored, the reason; with a ``lease`` nothing is
     published once another run has taken that over.
     """
+    from flows.report_facts import report_facts
     from serving.store import Batch, batch_digest
 
     if not questions:
@@ -281,6 +282,8 @@ def publish(
     frames = {question: pd.read_parquet(folder / f"{question}_scores.parquet") for question in questions}
     bundles = {question: bundle_for(workplace, question=question, as_of=as_of) for question in questions}
     tables = extracted.tables
+    with closing(workplace.store()) as store:
+        facts = report_facts(workplace, tables, store, frames=frames, bundles=bundles, as_of=as_of)
     batch = Batch(
         batch_id="unnamed",
         as_of=as_of.to_pydatetime(),
@@ -298,6 +301,7 @@ def publish(
                 question: drift_of(bundle, pd.read_parquet(folder / f"{question}_matrix.parquet"))
                 for question, bundle in bundles.items()
             },
+            "report": facts,
         },
         cards={question: _card(bundle) for question, bundle in bundles.items()},
     )
