@@ -18,6 +18,7 @@ from flows.commands_models import models
 from flows.commands_rules import rules
 from flows.commands_serve import keys, serve
 from flows.commands_tune import tune
+from flows.commands_why import why
 from flows.commands_writeback import writeback_command
 from flows.usage import (
     QUESTIONS,
@@ -272,6 +273,7 @@ def list_features(question: Any, as_json: bool) -> None:
 
 
 main.add_command(rules)
+main.add_command(why)
 
 
 @main.command()

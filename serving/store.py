@@ -263,6 +263,12 @@ class ScoreStore:
         index = pd.Index([row[0] for row in stored], dtype="str", name=contract.id_column)
         return pd.Series([row[1] for row in stored], index=index, dtype="float64", name=contract.probability)
 
+    def batch_before(self, question: str, *, before: datetime) -> StoredBatch | None:
+        """Return the batch that ``previous`` takes its probabilities from."""
+        contract_of(question)
+        with self.reading() as connection:
+            return None if connection is None else _find(connection, question, LATEST, before=before)
+
     @contextmanager
     def reading(self) -> Iterator[Connection | None]:
         """Yield a connection in a transaction that needs no other's leave; None while nothing was ever written."""

@@ -19,9 +19,10 @@ from serving.api.service import Service
 from serving.contract import contract_of, read_reasons
 from serving.cursors import is_storable
 from serving.keys import find_key, verify_key
-from serving.page_pictures import ceiling, history_line, reason_bars
+from serving.page_pictures import ceiling, change_bars, history_line, point_bars, reason_bars, signed
 from serving.sessions import Session
 from serving.walks import disagreements, history
+from serving.why import why_changed
 
 _COOKIE: Final = "leadline_session"
 POLICY: Final = (
@@ -79,7 +80,7 @@ def make_router(templates: Environment) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def page(name: str, *, status: int = 200, **given: Any) -> HTMLResponse:
-        html = templates.get_template(f"page_{name}.html.j2").render(n=report_numbers, **given)
+        html = templates.get_template(f"page_{name}.html.j2").render(n=report_numbers, signed=signed, **given)
         return HTMLResponse(html, status, headers={"Content-Security-Policy": POLICY})
 
     @router.get("/assets/pages.css")
@@ -185,7 +186,7 @@ def _shown(service: Service, question: str, told: list[Any]) -> dict[str, Any]:
     contract = contract_of(question)
     batch, row = told[0]
     low, _, high = contract.ranges[0]
-    probability = row[contract.probability]
+    probability, change = row[contract.probability], why_changed(told, contract)
     past = [
         (one.as_of, values[contract.probability]) for one, values in told if values[contract.probability] is not None
     ]
@@ -199,6 +200,10 @@ def _shown(service: Service, question: str, told: list[Any]) -> dict[str, Any]:
         "base_rate": row["base_rate"],
         "not_scored": row["not_scored"],
         "bars": reason_bars(read_reasons(row["reasons"])) if row["reasons"] is not None else [],
+        "change": change,
+        "moves": change_bars(change["parts"]),
+        "points": row["points"],
+        "point_bars": point_bars(read_reasons(row["points_reasons"])) if row["points_reasons"] is not None else [],
         "line": history_line(past),
         "top": ceiling(max(value for _, value in past)) if past else None,
         "past": past,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from serving.contract import Contract, contract_of
-from serving.contract_columns import Kind
+from serving.contract_columns import Column, Kind
 from serving.cursors import is_storable
 from serving.walks import Filter
 
@@ -224,16 +224,23 @@ _TYPES: dict[Kind, Any] = {
 }
 
 
+_JSON: dict[str, Any] = {"change": dict[str, Any]}
+
+
 def row_model(contract: Contract) -> type[BaseModel]:
     """Return the model of one row; a column may be missing where a client chose others."""
     columns: dict[str, Any] = {
         column.name: (
-            (_TYPES[column.kind] | None) if column.nullable else _TYPES[column.kind],
+            (_type_of(column) | None) if column.nullable else _type_of(column),
             Field(default=None, description=column.meaning, json_schema_extra=_without_default),
         )
         for column in contract.columns
     }
     return create_model(f"{contract.object_type.capitalize()}Score", **columns)
+
+
+def _type_of(column: Column) -> Any:
+    return _JSON.get(column.name, _TYPES[column.kind])
 
 
 def _without_default(schema: dict[str, Any]) -> None:

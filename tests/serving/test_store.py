@@ -78,7 +78,7 @@ def test_published_rows_are_read_back_as_they_were(store: ScoreStore) -> None:
     assert deals["deal_id"].tolist() == ["D2", "d1", "d3"]
     stored = {str(name): value for name, value in deals.iloc[1].items() if name not in ("batch_id", "scored_at")}
     given = make_deal("d1")
-    assert stored.keys() == given.keys() | {"owner_id"}
+    assert stored.keys() == given.keys() | {"owner_id", "points_reasons", "change"}
     assert {name: value for name, value in stored.items() if given.get(name) is not None} == {
         name: value for name, value in given.items() if value is not None
     }
@@ -117,7 +117,7 @@ def test_the_batch_says_what_it_holds(store: ScoreStore) -> None:
     assert stored is not None
     assert (stored.batch_id, stored.as_of, stored.scored_at) == ("b1", MARCH, batch.scored_at)
     assert (stored.model_versions, stored.summary) == (batch.model_versions, batch.summary)
-    assert (dict(stored.rows), stored.contract_version) == ({"contacts": 2, "deals": 3}, "1.1")
+    assert (dict(stored.rows), stored.contract_version) == ({"contacts": 2, "deals": 3}, "1.2")
     assert stored.digest == batch_digest(batch)
     assert stored.latest_for == ("contacts", "deals")
 

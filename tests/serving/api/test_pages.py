@@ -17,7 +17,16 @@ from serving.page_pictures import reason_bars
 from tests.serving.api.browser import Browser, chromium
 from tests.serving.api.conftest import Running, running
 from tests.serving.api.test_access import OPENS
-from tests.serving.conftest import APRIL, MARCH, make_batch, make_contact, make_deal, make_reasons
+from tests.serving.conftest import (
+    APRIL,
+    MARCH,
+    make_batch,
+    make_change,
+    make_contact,
+    make_deal,
+    make_points,
+    make_reasons,
+)
 
 HOSTILE = "</script><script>alert(1)</script>\u202e=1"
 OPEN_PAGES = {"/assets/pages.css", "/sign-in", "/docs", "/openapi.json"}
@@ -32,6 +41,9 @@ def fill(served: Running, home: Path) -> None:
             make_contact("a/b c", agreement="points_only", points_likelihood=0.9)
         ]
         changed = {"close_likelihood": 0.3 + higher, "likelihood_high": 0.6, "reasons": reasons}
+        changed |= {"points_reasons": make_points(**{HOSTILE: 40.0, "Silent": -5.0})}
+        if higher:
+            changed |= {"previous_likelihood": 0.3, "change": make_change(facts=0.25, time=-0.05)}
         contacts = pd.DataFrame([row | changed | {"as_of": pd.Timestamp(as_of)} for row in rows])
         deals = pd.DataFrame([make_deal("d1", as_of=pd.Timestamp(as_of), stage=HOSTILE)])
         served.store.publish(make_batch(batch_id, as_of=as_of, contacts=contacts, deals=deals))
@@ -129,7 +141,10 @@ def test_an_object_is_shown_with_its_reasons_history_and_facts(pages: Running) -
 
     assert "50 %" in text
     assert "Was in touch lately" in text
-    assert text.count('class="bar"') == 2
+    # Two reasons, two parts of the change, two lines of the points.
+    assert text.count('class="bar"') == 6
+    assert "From 30 % on 1 February 2024" in text
+    assert ("+25.0 pp" in text, "−5.0 pp" in text, "+40" in text) == (True, True, True)
     assert 'class="history"' in text
     assert "<dt>Ranked high by</dt><dd>neither</dd>" in text
     assert "<dd>35</dd>" in text
