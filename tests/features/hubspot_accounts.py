@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ class VirtualClock:
     def __init__(self, start: datetime = START) -> None:
         self.moment = start
         self.slept: list[float] = []
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
         return self.moment
@@ -46,7 +48,8 @@ class VirtualClock:
         self.advance(seconds=seconds)
 
     def advance(self, **amount: float) -> None:
-        self.moment += timedelta(**amount)
+        with self._lock:
+            self.moment += timedelta(**amount)
 
 
 def string_rules(kind: str, *names: str) -> list[PropertyRule]:
@@ -170,8 +173,10 @@ class MortalClient(HubSpotClient):
     dies_at = 0
 
     def ask(self, *arguments: Any, **options: Any) -> Answer:
+        if 0 < self.dies_at <= self.requests:
+            raise Killed
         answer = super().ask(*arguments, **options)
-        if self.requests == self.dies_at:
+        if 0 < self.dies_at <= self.requests:
             raise Killed
         return answer
 
@@ -184,6 +189,7 @@ class Reading:
     clock: VirtualClock
     file: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    credentials: Credentials = field(default_factory=lambda: Credentials(token=SecretStr(TOKEN)))
     told: list[str] = field(default_factory=list)
     requests: int = 0
 
@@ -192,9 +198,7 @@ class Reading:
         return HubSpotSettings(base_url=self.url, **self.settings)
 
     def sync(self, *, dies_at: int = 0) -> list[Finding]:
-        client = MortalClient(
-            settings=self.configured, credentials=Credentials(token=SecretStr(TOKEN)), clock=self.clock
-        )
+        client = MortalClient(settings=self.configured, credentials=self.credentials, clock=self.clock)
         client.dies_at = dies_at
         with closing(Landing(self.file)) as landing, closing(client):
             try:
