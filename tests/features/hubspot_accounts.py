@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -127,12 +128,14 @@ class Storm:
 
     seed: int
     share: float = 0.3
-    kinds: tuple[str, ...] = ("502", "503", "html", "429", "429 bare", "423", "truncated", "lost", "cut")
+    kinds: tuple[str, ...] = ("502", "503", "html", "429", "429 bare", "423", "truncated", "lost", "cut", "401")
     counts: dict[str, int] = field(default_factory=dict)
     _row: int = 0
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
+        # Every kind comes before one comes again.
+        self._turns = itertools.cycle(self._chance.sample(self.kinds, len(self.kinds)))
 
     def __call__(self, request: Request, answer: Callable[[], Reply]) -> Reply | None:
         # Three in a row at most: what never ends is not a storm.
@@ -140,7 +143,7 @@ class Storm:
             self._row = 0
             return answer()
         self._row += 1
-        kind = self._chance.choice(self.kinds)
+        kind = next(self._turns)
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return self._misfortune(kind, answer)
 
