@@ -17,9 +17,11 @@ from features.errors import LeadScoringError
 from features.feature_contract import FeatureSettings
 from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
+from features.sources.csv_export.mapping import ExportMapping
 from features.sources.hubspot.client import Credentials
 from features.sources.hubspot.kinds import HubSpotSettings
 from features.sources.synthetic import SyntheticSettings
+from features.sources.warehouse.settings import WarehouseSettings
 from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
@@ -71,8 +73,24 @@ class HubSpotSourceSettings(HubSpotSettings):
     kind: Literal["hubspot"]
 
 
+class WarehouseSourceSettings(WarehouseSettings):
+    """A schema of a database; the URL that leads there comes from the environment alone."""
+
+    kind: Literal["warehouse"]
+
+
+class CsvExportSettings(BaseModel):
+    """Files of HubSpot's export button."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["csv_export"]
+    mapping: Path = Field(description="What their columns mean; leadline map drafts it. The files lie beside it.")
+
+
 SourceSettings = Annotated[
-    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings, Field(discriminator="kind")
+    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings | WarehouseSourceSettings | CsvExportSettings,
+    Field(discriminator="kind"),
 ]
 
 
@@ -145,6 +163,11 @@ def load_rule_file(file: Path) -> PointRules:
     return _validated(PointRules, _read_yaml(file), file=file)
 
 
+def load_mapping(file: Path) -> ExportMapping:
+    """Read a mapping of exported files; what is wrong with it is told with its line and its key."""
+    return _validated(ExportMapping, _read_yaml(file), file=file)
+
+
 def resolve(path: Path, *, config: Path) -> Path:
     """Find a path of the configuration: from the working directory, else from beside or above the configuration."""
     candidates = [path, config.parent / path, config.resolve().parent.parent / path]
@@ -185,6 +208,11 @@ def hubspot_credentials() -> Credentials:
         client_secret=_secret("LEADLINE_HUBSPOT_CLIENT_SECRET"),
         refresh_token=_secret("LEADLINE_HUBSPOT_REFRESH_TOKEN"),
     )
+
+
+def warehouse_address() -> SecretStr | None:
+    """Return the URL that leads to the warehouse, from the environment."""
+    return _secret("LEADLINE_WAREHOUSE_URL")
 
 
 def _secret(variable: str) -> SecretStr | None:

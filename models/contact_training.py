@@ -240,6 +240,8 @@ def _pack(
         points_known=bool(points.lines),
         points_center=center,
         max_idle_days=inputs.snapshots.max_idle_days,
+        comparisons=today.comparisons,
+        points_comparisons=today.points_comparisons,
         left_out=tuple(asdict(item) for item in today.left_out),
         ladder=inputs.ladder,
         step=today.step,

@@ -324,6 +324,8 @@ def _pack(
         background=tuple(tuple(None if np.isnan(v) else float(v) for v in row) for row in background)
         if use == "model"
         else (),
+        comparisons=today.comparisons,
+        points_comparisons=today.points_comparisons,
         left_out=tuple(asdict(item) for item in today.left_out),
         ladder=inputs.ladder,
         step=today.step,
