@@ -278,7 +278,8 @@ def _grades_alike(group: RuleGroup, *, before: FloatArray, now: FloatArray) -> t
 def _reached_alike(value: float, *, before: FloatArray, now: FloatArray) -> float:
     """Return the points that as large a share of rows reaches now as reached ``value`` before."""
     known = ~np.isnan(before)
-    if not known.any():
+    # Where the past gives no criterion any points, there is nothing that a threshold could be moved to.
+    if not known.any() or np.isnan(now).all():
         return value
     share = float(np.mean(np.where(known, before, -np.inf) >= value))
     return points_at_share(now, share=share) if share else float(np.nanmax(now)) + 1.0

@@ -57,7 +57,7 @@ class QuestionReport:
 
     ``evaluation`` is the Evaluation JSON; its ``scorers`` may be empty if no test was possible. ``drivers`` are
     families by size, as ``models.drivers`` describes them; ``drivers_before`` are those of the model before (families,
-    trained_as_of, and same_model if the batch before had the same model). ``scores`` are the published rows. Effects
+    and trained_as_of). ``scores`` are the published rows. Effects
     are differences of probability. If the percentages of what is published failed their test they are not
     ``calibrated``: the rows then hold at most an order. ``support`` says how far ahead the history goes: horizon_days
     or days by pipelines. ``drift`` compares the scored rows with the training past, ``changes`` counts what changed

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from serving.contract_json import read_change
 from serving.report_disagreements import told_reasons
 from serving.report_language import Language
 from serving.report_numbers import inert
@@ -18,11 +19,12 @@ Row = Mapping[str, Any]
 MOST_MOVERS: Final = 5
 STALE_AFTER_HOURS: Final = 36.0
 _HOUR: Final = 1 / 24
+_SMALLEST_SHOWN: Final = 0.0005
 
 
 @dataclass(frozen=True)
 class Mover:
-    """A contact or deal whose probability moved most, and what counts for it now."""
+    """A contact or deal whose probability moved most, and why."""
 
     id: str
     was: float
@@ -121,10 +123,28 @@ def movers(lang: Language, rows: pd.DataFrame, *, id_column: str, probability: s
             id=inert(row[id_column], longest=60),
             was=float(row[previous]),
             now=float(row[probability]),
-            reasons=told_reasons(lang, row["reasons"]),
+            reasons=_why(lang, row),
         )
         for row in chosen
     )
+
+
+def _why(lang: Language, row: Mapping[Any, Any]) -> tuple[Row, ...]:
+    """Return the parts that a change was split into, the largest first; without a split, what counts now."""
+    text = row.get("change")
+    parts = read_change(text).get("parts", []) if isinstance(text, str) else []
+    if not parts:
+        return told_reasons(lang, row["reasons"])
+    told = sorted(
+        (part for part in parts if abs(part["effect"]) >= _SMALLEST_SHOWN), key=lambda part: -abs(part["effect"])
+    )
+    return tuple({"effect": part["effect"], "words": _part_words(lang, part)} for part in told)
+
+
+def _part_words(lang: Language, part: Row) -> str:
+    name = lang.name("parts", part["part"])
+    # What happened is told in English only.
+    return f"{name}: {inert(part['words'], longest=200)}" if part["words"] and lang.code == "en" else name
 
 
 def _span(lang: Language, days: float) -> str:

@@ -19,6 +19,7 @@ _SMALLEST_SHOWN: Final = 0.0005
 _LEAST_SHARE: Final = 0.05
 """A reason smaller than this share of the largest is not told."""
 _REASONS: Final = 2
+_MOST_RULES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,27 @@ def told_reasons(lang: Language, reasons: Any, *, each_way: int = _REASONS) -> t
     shown = []
     for sign in (1, -1):
         found = [one for one in told if sign * one["effect"] >= least][:each_way]
-        shown += [{"effect": one["effect"], "words": lang.phrase(inert(one["words"], longest=200))} for one in found]
+        shown += [{"effect": one["effect"], "words": lang.phrase(inert(one["words"], longest=320))} for one in found]
     return tuple(shown)
+
+
+def _given_points(lang: Language, text: Any) -> str:
+    """Name the rules that gave or took most points."""
+    lines = read_reasons(text) if isinstance(text, str) else []
+    shown = [
+        f"{inert(one['criterion'], longest=60)} {sign}{lang.numbers.number(one['points'], 0)}"
+        for one in lines[:_MOST_RULES]
+        for sign in ("+" if one["points"] > 0 else "",)
+    ]
+    if len(lines) > _MOST_RULES:
+        shown.append(lang.texts["and_more"].format(more=len(lines) - _MOST_RULES))
+    return ", ".join(shown)
 
 
 def _contact(lang: Language, row: Mapping[Any, Any]) -> Disputed:
     n, fit, engagement = lang.numbers, row["points_fit"], row["points_engagement"]
-    parts = ""
-    if not pd.isna(fit) and not pd.isna(engagement):
+    parts = _given_points(lang, row.get("points_reasons"))
+    if not parts and not pd.isna(fit) and not pd.isna(engagement):
         parts = lang.say("points_parts", fit=n.number(fit, 0), engagement=n.number(engagement, 0))
     return Disputed(
         id=inert(row["contact_id"], longest=60),

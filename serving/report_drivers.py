@@ -108,8 +108,6 @@ def since_sentence(lang: Language, drivers: Sequence[Row], before: Row | None) -
     """Say what changed since the model before."""
     if before is None:
         return lang.say("since_none")
-    if before.get("same_model"):
-        return lang.say("since_same")
     earlier = {each["family"]: each for each in before["families"]}
     trained = lang.numbers.day(before["trained_as_of"])
     moved = [

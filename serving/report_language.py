@@ -66,11 +66,15 @@ class Language:
         family = _FAMILY_AND_FACT.fullmatch(text)
         if family and family[1] in self.phrases:
             return f"{self.phrases[family[1]]} ({self.phrase(family[2])})"
+        fact, _, beside = text.rpartition("; ")
+        compared = self._known(beside) if fact else None
+        if compared is not None:
+            return f"{self.phrase(fact)}; {compared}"
         parts = text.split(": ")
         for at in range(1, len(parts)):
-            fact = self._known(": ".join(parts[:at]))
-            if fact is not None:
-                return f"{fact}: {self.phrase(': '.join(parts[at:]))}"
+            named = self._known(": ".join(parts[:at]))
+            if named is not None:
+                return f"{named}: {self.phrase(': '.join(parts[at:]))}"
         return self.numbers.localised(text)
 
     def foreign(self, text: str) -> Markup:

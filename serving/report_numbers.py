@@ -84,6 +84,7 @@ class Numbers:
     instant_form: str = "{day}, {hour}:{minute} UTC"
     hours: tuple[str, str] = ("hour", "hours")
     days: tuple[str, str] = ("day", "days")
+    years: tuple[str, str] = ("year", "years")
 
     def count(self, value: float | None) -> str:
         """Write a whole number.
@@ -186,9 +187,11 @@ class Numbers:
     def span(self, days: float) -> str:
         """Write how long it is between two times.
 
-        >>> Numbers().span(0.25), Numbers().span(1.0), Numbers().span(12.4)
-        ('6 hours', '24 hours', '12 days')
+        >>> Numbers().span(0.25), Numbers().span(1.0), Numbers().span(12.4), Numbers().span(6018)
+        ('6 hours', '24 hours', '12 days', '16 years')
         """
+        if days >= 730:
+            return self.plural(round(days / 365.25), *self.years)
         return self.plural(round(24 * days), *self.hours) if days < 2 else self.plural(round(days), *self.days)
 
     def localised(self, text: str) -> str:

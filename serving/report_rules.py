@@ -134,25 +134,27 @@ def _never(each: Row) -> bool:
 
 def _verdict(lang: Language, evidence: Row, *, published: str) -> list[str]:
     """Say whether the rules stay, and how good their order is."""
-    advice = evidence["advice"]
-    why = lang.phrase(inert(evidence["not_tested"], longest=200))
-    told = [lang.say("rules_untested", why=why) if advice == "untested" else lang.say(f"rules_{advice}")]
+    advice, test = evidence["advice"], evidence["test"]
+    auc = test and test["metrics"].get("manual", {}).get("auc")
+    order = ""
+    if auc and all(finite(auc[end]) for end in ("value", "low", "high")):
+        order = "good" if auc["low"] > 0.5 else "worse" if auc["high"] < 0.5 else "chance"
+    if advice == "untested":
+        told = [lang.say("rules_untested", why=lang.phrase(inert(evidence["not_tested"], longest=200)))]
+    elif order == "worse":
+        told = [lang.say("rules_bad"), *([lang.say("rules_model")] if advice == "model" else [])]
+    elif order == "chance" and advice == "keep":
+        told = [lang.say("rules_idle")]
+    else:
+        told = [lang.say(f"rules_{advice}")]
     if published == "rules":
         told.append(lang.say("rules_published"))
     elif advice == "keep" and published != "none":
         told.append(lang.say("rules_not_published", published=lang.name("published", published)))
-    test = evidence["test"]
-    auc = test and test["metrics"].get("manual", {}).get("auc")
-    if auc and all(finite(auc[end]) for end in ("value", "low", "high")):
-        key = "rules_good" if auc["low"] > 0.5 else "rules_worse" if auc["high"] < 0.5 else "rules_chance"
-        n = lang.numbers
+    if order and auc:
+        ends = {"auc": "value", "low": "low", "high": "high"}
         told.append(
-            lang.say(
-                key,
-                auc=n.count(100 * auc["value"]),
-                low=n.count(100 * auc["low"]),
-                high=n.count(100 * auc["high"]),
-            )
+            lang.say(f"rules_{order}", **{key: lang.numbers.count(100 * auc[end]) for key, end in ends.items()})
         )
     return told
 

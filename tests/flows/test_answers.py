@@ -19,7 +19,8 @@ def test_a_run_without_a_model_leaves_a_page_for_the_manager(installed: Installe
 def test_the_report_gives_the_answer_in_plain_words(installed: Installed) -> None:
     report = next((installed.home / "reports").glob("*.html")).read_text(encoding="utf-8")
 
-    assert "Use the model, with its percentages. It was tried on" in report
+    assert "Yes: use the model’s probabilities for contacts." in report
+    assert "It was tried on" in report
     assert "deals as they stood in the past" in report
 
 
