@@ -91,6 +91,16 @@ def link_times(tables: CrmTables) -> Int64Array:
     return np.maximum(deal, np.where(contact == NEVER, deal, contact))
 
 
+def newest_fact(tables: CrmTables, *, before: pd.Timestamp) -> pd.Timestamp | None:
+    """Return when the last contact, activity or step of a deal before an instant became known; None without any."""
+    limit = instant(before)
+    newest = []
+    for table in ("contacts", "activities", "deal_stage_history"):
+        times = effective_time(table, tables[table])
+        newest += times[times < limit].max(initial=_MISSING, keepdims=True).tolist()
+    return None if max(newest) == _MISSING else pd.Timestamp(max(newest), unit="us", tz="UTC")
+
+
 def as_known_at(tables: CrmTables, *, as_of: pd.Timestamp) -> CrmTables:
     """Return the tables as they could have been read just before ``as_of``.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models.point_rules import PointRules
     from models.training import TrainingSettings
 
+_STILL_FRESH_DAYS = 30.0
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -267,9 +268,27 @@ def _place(config: Path | None, data: Path | None, sheet: Path | None, as_of: da
         instant = default_as_of(workplace.settings, now=datetime.now(UTC))
     tables, findings = check(workplace, as_of=instant)
     refuse_errors(findings)
+    if as_of is None:
+        _say_how_old(tables, as_of=instant)
     return _Place(
         workplace=workplace, tables=tables, as_of=instant, rules=rules, settings=workplace.settings.training(rules)
     )
+
+
+def _say_how_old(tables: CrmTables, *, as_of: pd.Timestamp) -> None:
+    """Warn where the tables end long before today: the weeks in between would count as silence."""
+    import pandas as pd
+
+    from features.visibility import newest_fact
+
+    newest = newest_fact(tables, before=as_of)
+    if newest is not None and as_of - newest > pd.Timedelta(days=_STILL_FRESH_DAYS):
+        told = (newest + pd.Timedelta(days=1)).date()
+        click.echo(
+            f"note: nothing is known after {newest.date()}, so the time since then counts as silence; look at it as of "
+            f"its end with --as-of {told}",
+            err=True,
+        )
 
 
 def _instant(chosen: datetime | None) -> pd.Timestamp | None:

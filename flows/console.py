@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_KEPT_WHOLE = 16
+_BETWEEN = 3
+_EDGES = 2
+_LEAST_FOLDED = 12
+
+
 class Progress:
     """Announces steps and says how long each took; silent if asked to be."""
 
@@ -76,8 +82,20 @@ def show_table(*, title: str, columns: Sequence[str], rows: Sequence[Sequence[An
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    console = terminal()
+    widths = [max(map(_width, (column, *(row[place] for row in rows)))) for place, column in enumerate(columns)]
+    # Where there is too little room, words are folded and numbers stay whole; the first column goes last.
+    whole = [place for place, width in enumerate(widths) if width <= _KEPT_WHOLE or place == 0]
+    if _EDGES + sum(widths[place] + _BETWEEN for place in whole) > console.width - _LEAST_FOLDED * (
+        len(columns) - len(whole)
+    ):
+        whole.remove(0)
     for place, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=place == 0)
+        table.add_column(column, overflow="fold", no_wrap=place in whole)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    terminal().print(table)
+    console.print(table)
+
+
+def _width(cell: Any) -> int:
+    return max(len(line) for line in str(cell).split("\n"))

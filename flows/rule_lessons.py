@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flows.console import show_table
-from flows.rule_tables import number, percent, say, signed
+from flows.rule_tables import RANGES, number, say, say_remarks, show_order
 
 if TYPE_CHECKING:
     from models.rule_goal import PointsGoal
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from models.rule_suggestion import LaterTest, Lesson
 
 _SCORERS: Final = {"manual": "your points", "learned": "learnt points", "model": "the model"}
+_PRICED: Final = {0: "", 1: "too many", -1: "too few"}
+_SHORT: Final = {"learned": "learnt", "model": "model"}
 
 
 def show_lesson(lesson: Lesson) -> None:
@@ -23,7 +25,7 @@ def show_lesson(lesson: Lesson) -> None:
             f"Points: yours, and what the past supports ({learned.double:g} points double the odds; learnt without "
             f"open deals from {learned.winners:,} winners)"
         ),
-        columns=["criterion", "yours", "learnt", "95 %\nrange", "on your\nscale", "held\nfor", "remark"],
+        columns=["criterion", "yours", "learnt", "95 %\nrange", "on your\nscale", "held\nfor", "yours\nare"],
         rows=[
             [
                 one.name,
@@ -32,11 +34,12 @@ def show_lesson(lesson: Lesson) -> None:
                 "" if one.why_not else f"{one.learned.low:.0f}…{one.learned.high:.0f}",
                 "" if one.why_not else f"{one.learned.value * learned.scale:.0f}",
                 f"{one.held:,}",
-                remark(one, scale=learned.scale),
+                _PRICED[one.mispriced(learned.scale)],
             ]
             for one in learned.points
         ],
     )
+    say_remarks({one.name: remark(one) for one in learned.points})
     if lesson.test is None:
         say(f"Not tested on later outcomes: {lesson.not_tested}.")
     else:
@@ -55,11 +58,9 @@ def lesson_comments(lesson: Lesson) -> tuple[list[str], list[str]]:
     return head, ["Left out:", *foot] if foot else []
 
 
-def remark(point: LearnedPoint, *, scale: float) -> str:
-    """Say what is worth knowing of one criterion."""
+def remark(point: LearnedPoint) -> str:
+    """Say what is worth knowing of one criterion beside its price."""
     told = [point.why_not] if point.why_not else []
-    if mispriced := point.mispriced(scale):
-        told.append("too many" if mispriced > 0 else "too few")
     if point.same_as:
         told.append(f"nearly the same as {', '.join(point.same_as)}")
     return "; ".join(told)
@@ -90,34 +91,12 @@ def show_goal(goal: PointsGoal) -> None:
 
 
 def _show_test(test: LaterTest) -> None:
-    rows = [
-        [
-            _SCORERS[name],
-            number(one["lift"], ".1f"),
-            percent(one["capture"]).replace(" ", "\n"),
-            number(one["auc"], ".2f"),
-            number(one["auc_no_open_deal"], ".2f"),
-        ]
-        for name, one in test.order.metrics.items()
-    ]
-    leads = [(f"{_SCORERS[name]} - yours", lead) for name, lead in test.order.differences.items()]
+    leads = {f"{_SHORT[name]} - yours": lead for name, lead in test.order.differences.items()}
     if test.model_lead is not None:
-        leads += [("the model - learnt", lead) for lead in test.model_lead.differences.values()]
-    rows += [
-        [
-            name,
-            signed(lead["lift"], ".1f"),
-            signed(lead["capture"], ".1f", times=100),
-            signed(lead["auc"], ".2f"),
-            signed(lead["auc_no_open_deal"], ".2f"),
-        ]
-        for name, lead in leads
-    ]
-    show_table(
-        title=(
-            f"On later outcomes, {test.since:%Y-%m-%d} to {test.until:%Y-%m-%d}, {test.winners:,} winners; learnt only "
-            f"from what was known before; the best {test.share:.0%} of the list are called"
-        ),
-        columns=["", "times\nchance", "buyers in\nyour calls", "AUC", "AUC, no\nopen deal"],
-        rows=rows,
+        (leads["model - learnt"],) = test.model_lead.differences.values()
+    title = (
+        f"On later outcomes, {test.since:%Y-%m-%d} to {test.until:%Y-%m-%d}, {test.winners:,} winners; learnt only "
+        f"from what was known before; the best {test.share:.0%} of the list are called ({RANGES})"
     )
+    show_order({_SCORERS[name]: one for name, one in test.order.metrics.items()}, {}, title=title)
+    show_order({}, leads, title="The differences; may be chance where the range holds 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from flows.console import show_table, terminal
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from models.point_log import PointLog
     from models.rule_trial import SheetTrial, Trial
 
+Measured = Mapping[str, Mapping[str, "Estimate"]]
 _SHOWN_CASES: Final = 5
+RANGES: Final = "in brackets the 95 % range; AUC: how often a buyer stands above another contact, 0.50 by chance"
 _OUTCOMES: Final = {
     "won": "won",
     "lost": "lost",
@@ -29,10 +31,15 @@ def show_trial(trial: Trial, *, said: Sequence[str]) -> None:
         f"The list is worked from the top: {asked} the best {trial.share:.1%} of it "
         f"({trial.calls_a_week:,.0f} contacts a week).",
     )
-    _show_order(trial)
+    show_order(
+        trial.order.metrics,
+        dict(zip(("difference",), trial.order.differences.values(), strict=False)),
+        title=f"How well the points find buyers ({RANGES})",
+    )
     for sheet in trial.sheets:
         _show_sheet(sheet)
     say("What it comes to", *(f"  - {line}" for line in said))
+    say("What the past would give each criterion says: leadline rules learn")
 
 
 def show_log(log: PointLog) -> None:
@@ -62,6 +69,12 @@ def say(*lines: str) -> None:
     console.print()
 
 
+def say_remarks(remarks: Mapping[str, str]) -> None:
+    """Print what is to be said of single lines of a table; nothing where there is nothing."""
+    if any(remarks.values()):
+        say(*(f"  {name!r}: {told}" for name, told in remarks.items() if told))
+
+
 def percent(estimate: Estimate) -> str:
     """Return a share with its interval."""
     return "" if estimate.value != estimate.value else f"{estimate.value:.0%} ({estimate.low:.0%}-{estimate.high:.0%})"
@@ -78,53 +91,76 @@ def signed(estimate: Estimate, form: str, *, times: float = 1.0) -> str:
     """Return a difference with its interval."""
     if estimate.value != estimate.value:
         return ""
-    low, high = (f"{times * end:+{form}}" for end in (estimate.low, estimate.high))
-    return f"{times * estimate.value:+{form}}\n({low} {high})"
+    value, low, high = (_plus(times * one, form) for one in (estimate.value, estimate.low, estimate.high))
+    return f"{value}\n({low} to {high})"
 
 
-def _show_order(trial: Trial) -> None:
-    rows = [
-        [
-            name,
-            number(one["lift"], ".1f"),
-            percent(one["capture"]).replace(" ", "\n"),
-            percent(one["capture_20"]).replace(" ", "\n"),
-            number(one["auc"], ".2f"),
-            number(one["auc_no_open_deal"], ".2f"),
-        ]
-        for name, one in trial.order.metrics.items()
-    ]
-    rows += [
-        [
-            "difference",
-            signed(lead["lift"], ".1f"),
-            *(signed(lead[metric], ".1f", times=100) for metric in ("capture", "capture_20")),
-            signed(lead["auc"], ".2f"),
-            signed(lead["auc_no_open_deal"], ".2f"),
-        ]
-        for lead in trial.order.differences.values()
-    ]
+def _plus(value: float, form: str) -> str:
+    written = f"{value:+{form}}"
+    return written if float(written) else written[1:]
+
+
+def show_order(metrics: Measured, differences: Measured, *, title: str) -> None:
+    """Print how well each scorer finds buyers, and how they differ, a line per measure; both by what to call them."""
     show_table(
-        title="How well the points find buyers (1.0 times is a random list; in brackets the 95 % range)",
-        columns=["", "times\nchance", "buyers in\nyour calls", "buyers in\ntop 20 %", "AUC", "AUC, no\nopen deal"],
-        rows=rows,
+        title=title,
+        columns=["", *metrics, *differences],
+        rows=[
+            [
+                words,
+                *(written(one[metric]) for one in metrics.values()),
+                *(difference(one[metric]) for one in differences.values()),
+            ]
+            for metric, (words, written, difference) in _MEASURES.items()
+        ],
     )
+
+
+def _points(estimate: Estimate) -> str:
+    return signed(estimate, ".0f", times=100)
+
+
+def _tenths(estimate: Estimate) -> str:
+    return signed(estimate, ".1f")
+
+
+def _hundredths(estimate: Estimate) -> str:
+    return signed(estimate, ".2f")
+
+
+_MEASURES: Final[dict[str, tuple[str, Callable[[Estimate], str], Callable[[Estimate], str]]]] = {
+    "capture": ("buyers in your calls", lambda one: percent(one).replace(" ", "\n"), _points),
+    "lift": ("times chance", lambda one: number(one, ".1f"), _tenths),
+    "capture_20": ("buyers in top 20 %", lambda one: percent(one).replace(" ", "\n"), _points),
+    "auc": ("AUC", lambda one: number(one, ".2f"), _hundredths),
+    "auc_no_open_deal": ("AUC, no open deal", lambda one: number(one, ".2f"), _hundredths),
+}
 
 
 def _show_sheet(sheet: SheetTrial) -> None:
     show_table(
-        title=f"{sheet.name}: points by what became of it (so many percent had fewer points than that)",
-        columns=["", "seen", "10 %", "25 %", "50 %", "75 %", "90 %", "not\nknown"],
+        title=f"{sheet.name}: points by what came of it (so many percent had fewer)",
+        columns=["within the horizon", "contacts", "10 %", "25 %", "50 %", "75 %", "90 %", "not\nknown"],
         rows=[
             [
                 _OUTCOMES[one.outcome],
-                f"{one.rows:,}",
+                f"{one.contacts:,}",
                 *("" if value != value else f"{value:g}" for value in (round(each, 1) for each in one.quantiles)),
                 f"{one.unknown:,}",
             ]
             for one in sheet.spreads
         ],
     )
+    if not sheet.sent:
+        say(f"{sheet.name}: what a threshold would have sent to sales cannot be told: no contact was in play of late.")
+    else:
+        _show_sent(sheet)
+    _show_grades(sheet)
+    _show_criteria(sheet)
+    _show_cases(sheet)
+
+
+def _show_sent(sheet: SheetTrial) -> None:
     show_table(
         title=f"{sheet.name}: what each threshold would have sent to sales",
         columns=["threshold", "points", "new a week", "fullest week", "of them won"],
@@ -133,6 +169,9 @@ def _show_sheet(sheet: SheetTrial) -> None:
             for one in sheet.sent
         ],
     )
+
+
+def _show_grades(sheet: SheetTrial) -> None:
     graded = [one for one in sheet.cells if one.rows]
     if any(one.grade != "unknown" for one in graded):
         show_table(
@@ -143,9 +182,12 @@ def _show_sheet(sheet: SheetTrial) -> None:
                 for one in graded
             ],
         )
+
+
+def _show_criteria(sheet: SheetTrial) -> None:
     show_table(
         title=f"{sheet.name}: each criterion",
-        columns=["criterion", "points", "known for", "held\nfor", "won where\nit held", "where\nnot", "remark"],
+        columns=["criterion", "points", "known\nfor", "held\nfor", "won where\nit held", "where\nnot"],
         rows=[
             [
                 one.name,
@@ -154,11 +196,15 @@ def _show_sheet(sheet: SheetTrial) -> None:
                 f"{one.contacts:,}",
                 "" if one.rate_held != one.rate_held else f"{one.rate_held:.1%}",
                 "" if one.rate_not != one.rate_not else f"{one.rate_not:.1%}",
-                one.left_out or ("" if one.held else "never held"),
             ]
             for one in sheet.criteria
         ],
     )
+    remarks = {one.name: one.left_out or ("" if one.held else "never held") for one in sheet.criteria}
+    say_remarks(remarks)
+
+
+def _show_cases(sheet: SheetTrial) -> None:
     low = sheet.won_low
     show_table(
         title=(

@@ -22,6 +22,7 @@ from features.sources.hubspot.client import Credentials
 from features.sources.hubspot.kinds import HubSpotSettings
 from features.sources.synthetic import SyntheticSettings
 from features.sources.warehouse.settings import WarehouseSettings
+from flows.fault_words import fault_words
 from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
@@ -301,14 +302,14 @@ def _explain(error: ValidationError, *, model: type[BaseModel], file: Path) -> s
         if fault["type"] == "extra_forbidden" or _is_no_group(place, model=model, kind=fault["type"]):
             key = key if fault["type"] == "extra_forbidden" else place[0]
             word = key.rpartition(".")[2]
-            near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
             meant = _RENAMED.get(word) or (near[0] if near else None)
             hint = f"; did you mean {meant!r}?" if meant else f"; known are {', '.join(known)}"
             told = f"line {line}: unknown key {key!r}{hint}"
         else:
-            told = f"line {line}: {key!r}: {fault['msg']} (found {fault['input']!r})"
+            told = f"line {line}: {key!r}: {fault_words(fault)}"
         faults.setdefault(key, told)
-    return "; ".join(faults.values())
+    return next(iter(faults.values())) if len(faults) == 1 else "".join(f"\n  {told}" for told in faults.values())
 
 
 def _line_of(node: yaml.Node | None, place: list[str]) -> tuple[int, int]:

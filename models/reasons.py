@@ -1,6 +1,6 @@
 """Reasons as they are published: each row's families by size, with the features that moved most, as JSON.
 
-What to say is found for all rows at once by a compiled kernel; saying it is one look-up per phrase.
+What to say is found for all rows at once by a compiled kernel; each phrase is made once, and Arrow puts them together.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numba import njit, prange
 
 from features.catalogue import FAMILY_WORDS, Feature
 from models.boosting import FloatArray
+from models.property_tests import BoolArray
 from models.trees import Int64Array
 
 Compared = Callable[[int, float], str]
@@ -24,7 +28,8 @@ _UNITS: Final = 1e12
 """Effects are rounded to one part of this."""
 _NOISE: Final = 5e-12
 _CHUNK_ROWS: Final = 10_000
-_MOST_PHRASES: Final = 100_000
+_MOST_PHRASES: Final = 1_000_000
+_TEXT: Final = pa.string()
 
 
 def write_reasons(
@@ -58,15 +63,18 @@ def write_reasons(
 
 
 class _Phrases:
-    """The pieces that texts are put together from, each made once."""
+    """The pieces that texts are put together from, each made once, and Arrow to put many together at a time."""
 
     def __init__(self, contract: Sequence[Feature], families: Sequence[str], compared: Compared | None) -> None:
         self._contract = contract
         self._compared = compared
-        self._families = len(families)
-        self._heads = [f'{{"family":{_json(name)},"effect":' for name in families]
-        self._words = [f',"words":{_json(FAMILY_WORDS[name])[:-1]}' for name in families]
-        self._known: list[dict[float, tuple[str, str]]] = [{} for _ in contract]
+        self._heads = pa.array([f'{{"family":{_json(name)},"effect":' for name in families], _TEXT)
+        self._words = pa.array([f',"words":{_json(FAMILY_WORDS[name])[:-1]}' for name in families], _TEXT)
+        self._known: dict[tuple[int, float], tuple[str, str]] = {}
+        self._spoken = [
+            (_json(one.name), _json(one.words)[1:-1], "" if one.is_category else self._beside(column, 0.0))
+            for column, one in enumerate(contract)
+        ]
         self._missing = [self._phrase(column, np.nan) for column in range(len(contract))]
         self._other = '{"feature":' + _json(OTHER) + ',"value":null,"words":"everything else here","effect":'
 
@@ -81,63 +89,109 @@ class _Phrases:
         values: FloatArray,
     ) -> list[str]:
         """Return each row's text."""
-        # Flat lists, in the order of writing: nested ones cost more than all the writing.
         members = np.take_along_axis(members, order[:, :, None], axis=1)
-        shown = members >= 0
-        told, leads = self._features(
-            members[shown].tolist(),
-            values[np.arange(len(values))[:, None, None], members][shown].tolist(),
-            np.take_along_axis(parts, order[:, :, None], axis=1)[shown].tolist(),
-        )
-        entries = []
-        at = 0
-        for place, total, count, left in zip(
-            order.ravel().tolist(),
-            np.take_along_axis(totals, order, axis=1).ravel().tolist(),
-            shown.sum(axis=2).ravel().tolist(),
-            np.take_along_axis(rest, order, axis=1).ravel().tolist(),
-            strict=True,
-        ):
-            features = told[at : at + count]
-            lead = f" ({leads[at]})" if count else ""
-            if left:
-                features.append(f"{self._other}{left!r}}}")
-            at += count
-            entries.append(
-                f'{self._heads[place]}{total!r}{self._words[place]}{lead}","features":[{",".join(features)}]}}'
-            )
-        width = self._families
-        return [f"[{','.join(entries[start : start + width])}]" for start in range(0, len(entries), width)]
+        parts = np.take_along_axis(parts, order[:, :, None], axis=1)
+        totals, rest = (np.take_along_axis(numbers, order, axis=1) for numbers in (totals, rest))
+        code, starts, leads = self._coded(members, values)
+        entries: list[Any] = []
+        for rank in range(order.shape[1]):
+            own = members[:, rank]
+            features = [
+                self._feature(starts, code[:, rank, shown], parts[:, rank, shown], own[:, shown] >= 0, after=shown > 0)
+                for shown in range(SHOWN_FEATURES)
+            ]
+            others = self._after(self._other, _numbers(rest[:, rank]), "}", where=rest[:, rank] != 0.0)
+            led = own[:, 0] >= 0
+            lead = _where(led, pc.binary_join_element_wise(" (", leads.take(pa.array(code[:, rank, 0])), ")", ""))
+            comma = _where(led & (rest[:, rank] != 0.0), ",")
+            entries += [
+                "[" if rank == 0 else ",",
+                self._heads.take(pa.array(order[:, rank])),
+                _numbers(totals[:, rank]),
+                self._words.take(pa.array(order[:, rank])),
+                lead,
+                '","features":[',
+                *features,
+                comma,
+                others,
+                "]}",
+            ]
+        written: list[str] = pc.binary_join_element_wise(*entries, "]", "").to_pylist()
+        return written
 
-    def _features(self, columns: list[int], values: list[float], effects: list[float]) -> tuple[list[str], list[str]]:
-        """Return the features' texts and the words of each."""
-        told, leads = [], []
-        for column, value, effect in zip(columns, values, effects, strict=True):
-            if value != value:
-                start, words = self._missing[column]
+    def _feature(self, starts: Any, code: Int64Array, effect: FloatArray, there: BoolArray, *, after: bool) -> Any:
+        text = pc.binary_join_element_wise("," if after else "", starts.take(pa.array(code)), _numbers(effect), "}", "")
+        return _where(there, text)
+
+    def _after(self, *pieces: Any, where: BoolArray) -> Any:
+        return _where(where, pc.binary_join_element_wise(*pieces, ""))
+
+    def _coded(self, members: Int64Array, values: FloatArray) -> tuple[Int64Array, Any, Any]:
+        """Return which phrase stands in each place (0 where none does), and the phrases: beginnings and leads."""
+        there = members >= 0
+        columns = members[there]
+        own = values[np.arange(len(values))[:, None, None], members][there]
+        number, distinct = pd.factorize(own)
+        pair, pairs = pd.factorize(columns * (len(distinct) + 1) + number + 1)
+        if len(self._known) > _MOST_PHRASES:
+            self._known.clear()
+        starts, leads = [], []
+        for column, place in zip(
+            (pairs // (len(distinct) + 1)).tolist(), (pairs % (len(distinct) + 1)).tolist(), strict=True
+        ):
+            if place == 0:
+                start, lead = self._missing[column]
             else:
-                known = self._known[column]
-                phrase = known.get(value)
+                key = (column, float(distinct[place - 1]))
+                phrase = self._known.get(key)
                 if phrase is None:
-                    if len(known) >= _MOST_PHRASES:
-                        known.clear()
-                    phrase = known[value] = self._phrase(column, value)
-                start, words = phrase
-            told.append(f"{start}{effect!r}}}")
-            leads.append(words)
-        return told, leads
+                    phrase = self._known[key] = self._phrase(*key)
+                start, lead = phrase
+            starts.append(start)
+            leads.append(lead)
+        code = np.zeros(members.shape, dtype=np.int64)
+        code[there] = pair
+        return code, pa.array(starts or [""], _TEXT), pa.array(leads or [""], _TEXT)
 
     def _phrase(self, column: int, value: float) -> tuple[str, str]:
         """Return how a feature's text begins, and the words for a family that it leads."""
         feature = self._contract[column]
-        words = feature.describe(value)
-        told = {"feature": feature.name, "value": _plain(value, feature), "words": words}
-        beside = "" if self._compared is None else self._compared(column, value)
-        return f'{_json(told)[:-1]},"effect":', _json(f"{words}; {beside}" if beside else words)[1:-1]
+        name, words, beside = self._spoken[column]
+        if feature.is_category or not np.isfinite(value):
+            # Only these hold words of the data, and of a category the comparison hangs on the value.
+            beside = self._beside(column, value)
+            told, plain = _json(feature.format(value))[1:-1], _json(_plain(value, feature))
+        else:
+            told, plain = feature.format(value), repr(round(value, 6) + 0.0)
+        said = f"{words}: {told}"
+        return f'{{"feature":{name},"value":{plain},"words":"{said}","effect":', said + beside
+
+    def _beside(self, column: int, value: float) -> str:
+        compared = "" if self._compared is None else self._compared(column, value)
+        return f"; {_json(compared)[1:-1]}" if compared else ""
+
+
+def _numbers(values: FloatArray) -> Any:
+    """Write numbers as the shortest text that reads back as them."""
+    return pc.cast(pa.array(np.ascontiguousarray(values)), _TEXT)
+
+
+def _where(flags: BoolArray, text: Any) -> Any:
+    return pc.if_else(pa.array(flags), text, "")
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Half of a surrogate pair is no UTF-8, and is written as JSON can write it.
+    return text if text.isascii() or _is_utf8(text) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: float, feature: Feature) -> float | str | None:

@@ -21,9 +21,9 @@ def conclusions(trial: Trial) -> list[str]:
 def ranks(auc: Estimate) -> str:
     """Say whether an order is better than chance."""
     if auc.low > 0.5:
-        return "it puts later buyers first"
+        return "over the whole list it puts later buyers first"
     if auc.high < 0.5:
-        return "it puts later buyers last: worse than a random list"
+        return "over the whole list it puts later buyers last, which is worse than a random list"
     return "no better than a random list, as far as this past can tell"
 
 

@@ -9,7 +9,7 @@ A part is the step from one answer to the next, so the parts add up to the diffe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,9 @@ from features.tables import CrmTables
 from features.visibility import as_known_at
 from models.boosting import FloatArray
 from models.bundle import Bundle
-from models.change_words import Step, write_change, write_unsplit
-from models.worlds import World, calibrated, known_by, move, world_of, worlds
+from models.change_words import write_change, write_unsplit
+from models.worlds import World, calibrated, known_by, step, world_of, worlds
 
-Part = Literal["facts", "time", "model", "calibration"]
-PARTS: Final[tuple[Part, ...]] = ("facts", "time", "model", "calibration")
 LEAST_MOVE: Final = 0.0005
 """A probability that moved by less shows the same to a tenth of a percentage point; there is nothing to explain."""
 _USES: Final = {
@@ -128,8 +126,8 @@ def _split(
         contract=old.data.contract,
         # What is known of the past today may not be what was known of it then.
         corrected=was.probability - previous,
-        facts=_step(old, waited, is_now),
-        time=_step(old, was, waited),
+        facts=step(bundle=old, before=waited, after=is_now),
+        time=step(bundle=old, before=was, after=waited),
         model=exchanged - is_now.probability,
         calibration=probability - exchanged,
         exchange=_exchange(old, new),
@@ -147,15 +145,6 @@ def _exchange(old: Bundle, new: Bundle) -> tuple[str, str]:
     if new.data.use == "rules":
         return "other point rules", "what points are worth was learnt anew"
     return "the rates were counted anew", "none"
-
-
-def _step(bundle: Bundle, before: World, after: World) -> Step:
-    return Step(
-        features=before.described.features,
-        effects=move(bundle=bundle, before=before, after=after),
-        before=before.described.values.to_numpy(dtype=np.float64),
-        after=after.described.values.to_numpy(dtype=np.float64),
-    )
 
 
 def _under_old_calibration(old: Bundle, new: Bundle, today: World) -> FloatArray:

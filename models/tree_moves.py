@@ -92,7 +92,9 @@ def _moves(  # type: ignore[no-untyped-def]  # compiled by Numba
                 while node >= 0:
                     place = feature[node]
                     mine = goes_left(after[row, place], node, threshold, categories, is_category, missing_left)
-                    theirs = goes_left(before[row, place], node, threshold, categories, is_category, missing_left)
+                    theirs = mine
+                    if after[row, place] != before[row, place]:
+                        theirs = goes_left(before[row, place], node, threshold, categories, is_category, missing_left)
                     if mine != theirs:
                         known = -1
                         for step in range(depth):

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.catalogue import Feature
 from features.episodes import build_timelines
 from features.matrix import Matrix, build_matrix
 from features.tables import CrmTables
 from features.visibility import codes, created_times, instant
 from models.boosting import FloatArray
 from models.bundle import Bundle
-from models.contact_scoring import Described, criteria_of, rule_parts
+from models.contact_scoring import RULE, Described, criteria_of, rule_parts
 from models.deal_fit import points_of_deals, rows_of
 from models.explanation import WON_LESS_LOST, family_codes, share_out
 from models.landmark import with_bucket
 from models.point_replay import apply_rules
+from models.property_tests import BoolArray
 from models.stage_rates import StageRates
 from models.tree_moves import tree_moves
 from models.trees import coalition_wins, shapley_from_values, tree_table
@@ -55,6 +58,31 @@ class World:
             described=Described(self.described.features, values.reset_index(drop=True)),
             log_odds=None if self.log_odds is None else self.log_odds[chosen],
         )
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step from world to world under one bundle: each feature's effect (n, features), and its value on both sides."""
+
+    features: Sequence[Feature]
+    effects: FloatArray
+    before: FloatArray
+    after: FloatArray
+
+    @cached_property
+    def changed(self) -> BoolArray:
+        """Say which values differ (n, features)."""
+        same = (self.before == self.after) | (np.isnan(self.before) & np.isnan(self.after))
+        return np.asarray(~same, dtype=np.bool_)
+
+    def from_to(self, row: int, place: int) -> str:
+        """Say how one feature changed."""
+        feature = self.features[place]
+        if feature.name.startswith(RULE):
+            gained = float(self.after[row, place] - self.before[row, place])
+            return f"{gained:+g} {feature.words}"
+        before, after = feature.format(self.before[row, place]), feature.format(self.after[row, place])
+        return f"{feature.words}: {before}" if before == after else f"{feature.words}: {before} → {after}"
 
 
 def known_by(*, question: str, known: CrmTables, ids: pd.Series, as_of: pd.Timestamp) -> NDArray[np.bool_]:
@@ -121,11 +149,17 @@ def calibrated(bundle: Bundle, raw: FloatArray) -> FloatArray:
     return raw
 
 
-def move(*, bundle: Bundle, before: World, after: World) -> FloatArray:
-    """Return the effects (n, features) in probability of going from one world to the other under one bundle.
+def step(*, bundle: Bundle, before: World, after: World) -> Step:
+    """Share the difference of two worlds' probabilities out over the features, to which it adds up."""
+    return Step(
+        features=before.described.features,
+        effects=_effects(bundle, before, after),
+        before=_values(before.described),
+        after=_values(after.described),
+    )
 
-    They add up to the difference of the two probabilities; a feature whose value stayed has none.
-    """
+
+def _effects(bundle: Bundle, before: World, after: World) -> FloatArray:
     difference = after.probability - before.probability
     if bundle.data.use == "model" and bundle.data.question == "deals":
         return _deal_move(bundle, before, after)

@@ -15,6 +15,7 @@ from features.visibility import (
     instant,
     link_times,
     microseconds,
+    newest_fact,
 )
 from tests.features.builders import SALES_STAGES, make_frame, make_tables
 
@@ -139,3 +140,22 @@ def test_unknown_and_missing_ids_have_the_code_minus_one() -> None:
     ids = make_frame("activities", [{"contact_id": "c2"}, {"contact_id": None}, {"contact_id": "x"}])["contact_id"]
 
     assert codes(ids, index=pd.Index(["c1", "c2"])).tolist() == [1, -1, -1]
+
+
+def test_the_newest_fact_is_the_last_that_was_known_before() -> None:
+    tables = make_tables(
+        contacts=[{"contact_id": "c1", "created_at": "2026-01-01T00:00Z"}],
+        activities=[
+            {
+                "activity_id": "a",
+                "contact_id": "c1",
+                "occurred_at": "2026-01-02T00:00Z",
+                "known_at": "2026-01-05T00:00Z",
+            },
+            {"activity_id": "b", "contact_id": "c1", "occurred_at": "2026-02-01T00:00Z"},
+        ],
+    )
+
+    assert newest_fact(tables, before=at("2026-02-01")) == at("2026-01-05")
+    assert newest_fact(tables, before=at("2026-01-05")) == at("2026-01-01")
+    assert newest_fact(tables, before=at("2026-01-01")) is None

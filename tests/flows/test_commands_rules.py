@@ -32,7 +32,7 @@ def test_a_test_drive_is_printed_for_people(market: tuple[str, ...]) -> None:
     assert result.exit_code == 0, result.output
     assert "your 10 calls a week are the best" in result.output
     assert "point_rules: won deals below 50 points (MQL)" in result.output
-    assert "point_rules: it puts later buyers first" in result.output
+    assert "point_rules: over the whole list it puts later buyers first" in result.output
 
 
 def test_two_sheets_are_compared_for_scripts(market: tuple[str, ...], tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_two_sheets_are_compared_for_scripts(market: tuple[str, ...], tmp_path: 
     assert [one["name"] for one in said["sheets"]] == ["point_rules", "wrong"]
     assert said["share"] == 0.2
     assert said["order"]["differences"]["point_rules"]["auc"]["low"] > 0
-    assert any("wrong: it puts later buyers last" in line for line in said["said"])
+    assert any("wrong: over the whole list it puts later buyers last" in line for line in said["said"])
     assert any("point_rules is better" in line for line in said["said"])
 
 
@@ -121,3 +121,12 @@ def test_the_points_of_a_contact_are_explained_line_by_line(market: tuple[str, .
     assert "Asked for a demo" in result.output
     assert f"total: {said['total']:.2f}" in result.output
     assert leadline("rules", "log", "nobody", "--rules", SHEET, *market).exit_code == 1
+
+
+def test_tables_that_end_long_ago_are_said_to_be_old_unless_an_as_of_is_chosen(market: tuple[str, ...]) -> None:
+    now = leadline("rules", "log", "c000001", "--rules", SHEET, *market[:4])
+    then = leadline("rules", "log", "c000001", "--rules", SHEET, *market)
+
+    assert "note: nothing is known after 2025-12-31" in now.stderr
+    assert "--as-of 2026-01-01" in now.stderr
+    assert "note:" not in then.stderr

@@ -11,7 +11,8 @@ import pytest
 
 from features.catalogue import Feature
 from features.feature_contract import FeatureContract
-from models.change_words import CORRECTED, Step, write_change, write_unsplit
+from models.change_words import CORRECTED, write_change, write_unsplit
+from models.worlds import Step
 
 SINCE = pd.Timestamp("2026-01-01T00:00:00Z")
 FEATURES = (

@@ -138,5 +138,46 @@ def test_effects_that_are_no_numbers_are_refused(number: float) -> None:
         write(effects, np.zeros((2, 8)))
 
 
+def test_half_a_surrogate_pair_in_a_word_stays_json() -> None:
+    broken = (CONTRACT[0].model_copy(update={"words": "caf\u00e9 \ud800"}),)
+
+    (text,) = write_reasons(
+        effects=np.array([[0.1]]),
+        base_rate=0.2,
+        probability=np.array([0.3]),
+        values=np.array([[1.0]]),
+        contract=broken,
+        families=["stage"],
+        family=np.array([0]),
+    )
+
+    assert json.loads(text)[0]["words"] == f"{FAMILY_WORDS['stage']} (caf\u00e9 \ud800: 1)"
+    assert text.encode()
+
+
+def test_what_a_value_is_compared_with_stands_in_the_words_of_the_family_alone() -> None:
+    effects = np.array([[0.2, 0.0, 0.1, -0.4, 0.0, 0.0, 0.0, 0.0]])
+    values = np.array([[3.0, 0.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0]])
+
+    (text,) = write_reasons(
+        effects=effects,
+        base_rate=0.2,
+        probability=0.2 + effects.sum(axis=1),
+        values=values,
+        contract=CONTRACT,
+        families=FAMILIES,
+        family=MEMBERS,
+        compared=lambda column, value: f"elsewhere {value:g}" if column == 3 else "",
+    )
+
+    stage = json.loads(text)[0]
+    assert stage["words"].endswith('(the "3" \u00fc: b\\; elsewhere 1)')
+    assert [one["words"] for one in stage["features"]] == [
+        'the "3" \u00fc: b\\',
+        'the "0" \u00fc: 3',
+        'the "2" \u00fc: 2',
+    ]
+
+
 def test_no_rows_have_no_reasons() -> None:
     assert write(np.zeros((0, 8)), np.zeros((0, 8))) == []

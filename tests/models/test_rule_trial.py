@@ -62,8 +62,8 @@ def test_capacity_is_the_share_of_the_list_that_so_many_calls_reach(past: Past, 
 def test_a_good_sheet_is_shown_as_good_and_a_bad_one_as_bad(trial: Trial) -> None:
     said = "\n".join(conclusions(trial))
 
-    assert "good: it puts later buyers first" in said
-    assert "bad: it puts later buyers last: worse than a random list" in said
+    assert "good: over the whole list it puts later buyers first" in said
+    assert "bad: over the whole list it puts later buyers last, which is worse than a random list" in said
     assert "good against bad on the same contacts: good is better" in said
     assert trial.order.metrics["good"]["lift"].low > 1.0
     assert trial.order.metrics["bad"]["lift"].high < 1.0

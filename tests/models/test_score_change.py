@@ -24,7 +24,7 @@ from models.explanation import family_codes
 from models.point_replay import apply_rules
 from models.score_change import NO_MODEL, NOT_THERE, Earlier, explain_changes, has_moved
 from models.training import Trained
-from models.worlds import move, world_of, worlds
+from models.worlds import step, world_of, worlds
 from tests.features.builders import make_frame
 from tests.models.market import RULES
 
@@ -217,7 +217,7 @@ def test_families_of_a_deals_step_are_shapley_values_between_its_two_moments(
         probability=probability(now),
     )
 
-    effects = move(bundle=bundle, before=before, after=after)
+    effects = step(bundle=bundle, before=before, after=after).effects
 
     orders = list(permutations(chosen))
     expected = np.zeros((len(ids), len(families)))
