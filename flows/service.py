@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow
+
 from features.errors import LeadScoringError
 from flows.places import require_home, store_of
 from serving.api.connections import make_server
@@ -35,6 +37,8 @@ def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callabl
         keeping, limits = settings.store, settings.api
     store = store_of(home, settings=keeping, read_seconds=limits.query_seconds)
     refuse_openness(host, store)
+    # Arrow's own allocator keeps what streams gave back for itself.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     server = make_server(make_service(store=store, home=home, settings=limits, clock=lambda: datetime.now(UTC)))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
