@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,11 @@ class Landing:
     def __init__(self, file: Path | None, *, busy_seconds: float = 5.0) -> None:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(file or "", timeout=busy_seconds, isolation_level=None)
+        # Several threads may read HubSpot at once; each keeps its pages under this lock.
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(
+            file or "", timeout=busy_seconds, isolation_level=None, check_same_thread=False
+        )
         try:
             # What is erased must be gone from the file, and personal data is nobody else's to read.
             self._connection.execute("PRAGMA secure_delete=ON")
@@ -82,18 +87,20 @@ class Landing:
 
     @contextmanager
     def page(self) -> Iterator[None]:
-        """Keep all that is written in the block, or nothing of it."""
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        """Keep all that is written in the block, or nothing of it; one thread at a time."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
 
     def fact(self, name: str) -> Any:
         """Return a small thing kept under a name, such as a position or the pipelines; None if there is none."""
-        row = self._connection.execute("SELECT body FROM facts WHERE name = ?", (name,)).fetchone()
+        with self._lock:
+            row = self._connection.execute("SELECT body FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def keep_fact(self, name: str, body: Any) -> None:
@@ -258,7 +265,8 @@ class Landing:
     def due(self, task: str, kind: str, *, limit: int) -> list[int]:
         """Return objects for which work is still to be done."""
         query = "SELECT id FROM due WHERE task = ? AND kind = ? ORDER BY id LIMIT ?"
-        return [row[0] for row in self._connection.execute(query, (task, kind, limit))]
+        with self._lock:
+            return [row[0] for row in self._connection.execute(query, (task, kind, limit))]
 
     def done(self, task: str, kind: str, ids: Iterable[int]) -> None:
         """Note that work was done."""
