@@ -22,13 +22,18 @@ KEY_FILE = "key.txt"
 
 
 def make(folder: Path, rows: int) -> None:
-    """Write contact scores whose reasons have four families and add up."""
-    draw = np.random.default_rng(7)
+    """Write contact scores."""
+    contact_rows(rows, seed=7).to_parquet(folder / "rows.parquet", index=False)
+
+
+def contact_rows(rows: int, *, seed: int) -> pd.DataFrame:
+    """Return contact scores whose reasons have four families and add up."""
+    draw = np.random.default_rng(seed)
     effects = np.round(draw.normal(0, 0.02, (rows, len(FAMILIES))), 9)
     likelihood = np.round(np.clip(0.3 + effects.sum(axis=1), 0.01, 0.99), 9)
     effects[:, 0] += likelihood - 0.3 - effects.sum(axis=1)
     reasons = [_reasons(one) for one in effects.tolist()]
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "object_type": "contact",
             "contact_id": [f"{number:09d}" for number in range(rows)],
@@ -51,7 +56,6 @@ def make(folder: Path, rows: int) -> None:
             "not_scored": None,
         }
     )
-    frame.to_parquet(folder / "rows.parquet", index=False)
 
 
 def _reasons(effects: list[float]) -> str:
@@ -208,7 +212,8 @@ def _dump(folder: Path, url: str) -> dict[str, float]:
         cursor = connection.cursor("dump")
         cursor.itersize = 5_000
         cursor.execute(query)
-    while cursor.fetchmany(5_000):
+    # As few at a time as the service takes: many rows at once cost more.
+    while cursor.fetchmany(250):
         pass
     connection.close()
     return {"seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - before}

@@ -253,8 +253,9 @@ class _Place:
 
 def _place(config: Path | None, data: Path | None, sheet: Path | None, as_of: datetime | None) -> _Place:
     from features.findings import refuse_errors
+    from flows.config_file import ConfigurationError
     from flows.extracting import check
-    from flows.settings import CONFIGS, ConfigurationError, load_rule_file
+    from flows.settings import CONFIGS, load_rule_file
     from flows.wiring import default_as_of, make_workplace
 
     config = config or CONFIGS / ("demo.yaml" if data is None else "base.yaml")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from flows.config_file import ConfigurationError
 from flows.rule_files import refuse_existing
-from flows.settings import ConfigurationError
 from flows.yaml_text import comments, scalar
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from flows.settings import ConfigurationError, load_rule_file
+from flows.config_file import ConfigurationError
+from flows.settings import load_rule_file
 from flows.yaml_text import comments, scalar
 from models.point_rules import PointRules
 from models.rule_language import SheetLine

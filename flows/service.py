@@ -10,13 +10,26 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow
+from pydantic import BaseModel, ConfigDict
+
 from features.errors import LeadScoringError
+from flows.config_file import read_yaml, validated
 from flows.places import require_home, store_of
 from serving.api.connections import make_server
 from serving.api.service import make_service
 from serving.keys import list_keys
 from serving.settings import ApiSettings, StoreSettings
 from serving.store import ScoreStore
+
+
+class ServiceSettings(BaseModel):
+    """The parts of a configuration that the service needs; the others are not looked at, nor their libraries loaded."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    store: StoreSettings = StoreSettings()
+    api: ApiSettings = ApiSettings()
 
 
 class OpenWithoutKeysError(LeadScoringError):
@@ -26,17 +39,13 @@ class OpenWithoutKeysError(LeadScoringError):
 def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callable[[str], None]) -> None:
     """Serve until stopped; ``say`` is told the address once connections are taken."""
     require_home(home)
-    keeping, limits = StoreSettings(), ApiSettings()
-    if config is not None:
-        # Knows every model's settings, and with them the libraries of the models.
-        from flows.settings import load_settings
-
-        settings = load_settings(config)
-        keeping, limits = settings.store, settings.api
-    store = store_of(home, settings=keeping, read_seconds=limits.query_seconds)
+    chosen = ServiceSettings() if config is None else validated(ServiceSettings, read_yaml(config), file=config)
+    store = store_of(home, settings=chosen.store, read_seconds=chosen.api.query_seconds)
     refuse_openness(host, store)
+    # Arrow's own allocator keeps what streams gave back for itself.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    server = make_server(make_service(store=store, home=home, settings=limits, clock=lambda: datetime.now(UTC)))
+    server = make_server(make_service(store=store, home=home, settings=chosen.api, clock=lambda: datetime.now(UTC)))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -33,7 +33,7 @@ class Commands(click.Group):
             from features.sources.folder import MissingFolderError
             from features.sources.hubspot.client import TokenRefusedError
             from features.sources.warehouse.database import WarehouseAddressError
-            from flows.settings import ConfigurationError
+            from flows.config_file import ConfigurationError
 
             click.echo(f"error: {error}", err=True)
             misconfigured = (

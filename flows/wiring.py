@@ -12,10 +12,10 @@ import pandas as pd
 from pydantic import SecretBytes
 
 from features.sources.base import Source
+from flows.config_file import ConfigurationError
 from flows.console import Ticker
 from flows.places import store_of
 from flows.settings import (
-    ConfigurationError,
     CsvExportSettings,
     FolderSettings,
     HubSpotSourceSettings,

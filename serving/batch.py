@@ -12,7 +12,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
+from serving.arrow_text import arrow_text, text_bytes
 from serving.contract import CONTRACT_VERSION, ContractError, check_rows, conform, contract_of
 from serving.database import StoreError
 
@@ -160,9 +162,11 @@ def digest_of(batch: Batch, frames: Mapping[str, pd.DataFrame]) -> str:
             missing = values.isna().to_numpy(dtype=bool)
             whole.update(f"{column.name} {column.kind}\n".encode() + missing.tobytes())
             if column.kind in ("text", "json"):
-                words = values[~missing].tolist()
-                whole.update(np.array([len(word) for word in words], dtype="<i8").tobytes())
-                whole.update("".join(words).encode())
+                words = arrow_text(values[~missing])
+                offsets, data = text_bytes(words)
+                # Counted in code points.
+                whole.update(np.asarray(pc.utf8_length(words)).astype("<i8").tobytes())
+                whole.update(data[offsets[0] : offsets[-1]].tobytes())
             elif column.kind == "time":
                 whole.update(values[~missing].astype("int64").to_numpy(dtype="<i8").tobytes())
             else:

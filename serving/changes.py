@@ -6,12 +6,15 @@ has. The count knows no history: whoever holds the row of the last change agrees
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from serving.batch import Gone, StoredBatch
+from serving.bulk import fetch_columns, python_values
 from serving.contract import contract_of
 from serving.schema import SCORES, removed
 
@@ -37,29 +40,30 @@ def changed_sequences(
         return sequences, []
     table = SCORES[question]
     names = [contract.probability, *contract.material]
-    stored = connection.execute(
-        select(table.c[contract.id_column], table.c.changed_sequence, *(table.c[name] for name in names)).where(
-            table.c.batch_id == before.batch_id
-        )
-    ).all()
-    old = pd.DataFrame(stored, columns=["id", "changed", *names]).set_index("id")
-    positions = old.index.get_indexer(pd.Index(frame[contract.id_column]))
+    query = select(table.c[contract.id_column], table.c.changed_sequence, *(table.c[name] for name in names))
+    ids, changed, *values = fetch_columns(connection, query.where(table.c.batch_id == before.batch_id))
+    old = pd.Index(ids, dtype="str")
+    positions = old.get_indexer(pd.Index(frame[contract.id_column]))
     known = positions >= 0
-    gone = old.index.difference(pd.Index(frame[contract.id_column])).sort_values().tolist()
+    gone = old.difference(pd.Index(frame[contract.id_column])).sort_values().tolist()
     if before.change_step != step or not known.any():
         return sequences, gone
-    held = old.iloc[positions[known]]
-    fresh = frame.loc[known]
+    fresh, places = frame.loc[known], positions[known]
     same = np.ones(int(known.sum()), dtype=bool)
-    for name in names:
-        new = fresh[name].astype(object).where(fresh[name].notna(), None).to_numpy()
-        was = held[name].astype(object).where(held[name].notna(), None).to_numpy()
+    for name, held in zip(names, values, strict=True):
+        was, new = _objects(held)[places], _objects(python_values(fresh[name]))
         if name == contract.probability:
             new, was = _steps(new, step), _steps(was, step)
         same &= np.asarray(new == was, dtype=bool)
-    kept = np.where(same, held["changed"].fillna(0).to_numpy(dtype="int64"), sequence)
-    sequences.loc[known] = kept
+    first_changed = np.array([one or 0 for one in changed], dtype="int64")[places]
+    sequences.loc[known] = np.where(same, first_changed, sequence)
     return sequences, gone
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def record_gone(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import pandas as pd
 
 from features.errors import LeadScoringError
+from serving.arrow_text import arrow_text, text_bytes
 from serving.contract_columns import CONTRACT_VERSION, CONTRACTS, Column, Contract
 from serving.contract_json import TOLERANCE, read_reasons, total_of_change, total_of_points, total_of_reasons
 
@@ -22,6 +23,9 @@ __all__ = [
     "contract_of",
     "read_reasons",
 ]
+
+# Below, reading each text takes less time than loading Numba.
+_WORTH_COMPILING: Final = 20_000
 
 
 class ContractError(LeadScoringError):
@@ -127,9 +131,14 @@ def _check_scored(contract: Contract, rows: pd.DataFrame) -> None:
 
 
 def _check_reasons(contract: Contract, rows: pd.DataFrame) -> None:
-    columns = (rows[contract.id_column], rows[contract.probability], rows["base_rate"], rows["reasons"])
-    present = rows["reasons"].notna()
-    for row, probability, base_rate, text in zip(*(column[present].tolist() for column in columns), strict=True):
+    names = [contract.id_column, contract.probability, "base_rate", "reasons"]
+    left = rows.loc[rows["reasons"].notna(), names]
+    if len(left) >= _WORTH_COMPILING:
+        from serving.reason_sums import surely_add_up
+
+        texts, probability, base_rate = (left[name] for name in ("reasons", contract.probability, "base_rate"))
+        left = left.loc[~surely_add_up(texts, probability=probability, base_rate=base_rate)]
+    for row, probability, base_rate, text in left.itertuples(index=False):
         try:
             reasons = read_reasons(text)
             if np.isnan(probability):
@@ -156,11 +165,13 @@ def _check_points_and_change(contract: Contract, rows: pd.DataFrame) -> None:
     for name, wanted, total_of in sums:
         present = rows[name].notna()
         columns = (rows[contract.id_column], wanted, rows[name])
+        known: dict[str, float] = {}
         for row, value, text in zip(*(column[present].tolist() for column in columns), strict=True):
             try:
                 if np.isnan(value):
                     raise ValueError("must be null where there is nothing that it could add up to")
-                total = total_of(text)
+                # Many objects get their points by the same lines.
+                total = known[text] = known[text] if text in known else total_of(text)
             except ValueError as error:
                 _raise(contract, name, row, text, str(error))
             if not abs(total - value) <= TOLERANCE:
@@ -200,13 +211,8 @@ def _text(contract: Contract, frame: pd.DataFrame, values: pd.Series[Any]) -> pd
 
 
 def _may_hold_nul(values: pd.Series[Any]) -> bool:
-    """Look through the bytes of a text column, which costs a tenth of looking through its values."""
-    import pyarrow as pa
-
-    whole = pa.array(values, from_pandas=True)
-    chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
-    buffers = [chunk.buffers()[-1] for chunk in chunks]
-    return any(buffer is not None and (np.frombuffer(buffer, dtype="u1") == 0).any() for buffer in buffers)
+    offsets, data = text_bytes(arrow_text(values))
+    return bool((data[offsets[0] : offsets[-1]] == 0).any())
 
 
 def _refuse(contract: Contract, frame: pd.DataFrame, broken: pd.Series[Any], column: str, must: str) -> None:

@@ -93,7 +93,9 @@ class _Counted:
         self.last: str | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
-        for chunk in self._chunks:
-            self.rows += len(chunk.ids)
-            self.last = chunk.last
-            yield chunk
+        return map(self._count, self._chunks)
+
+    def _count(self, chunk: Chunk) -> Chunk:
+        self.rows += len(chunk.ids)
+        self.last = chunk.last
+        return chunk

@@ -29,7 +29,7 @@ class ApiSettings(BaseModel):
     body_seconds: float = Field(default=10.0, gt=0, description="A request must have sent its body by then.")
     send_seconds: float = Field(default=60.0, gt=0, description="A client that takes nothing for so long is cut off.")
     query_seconds: float = Field(default=30.0, gt=0, description="A look into the store that takes longer is given up.")
-    streams: int = Field(default=8, ge=1, description="So many whole batches are streamed at a time.")
+    streams: int = Field(default=4, ge=1, description="So many whole batches are streamed at a time.")
     stale_after_hours: float = Field(default=36.0, gt=0, description="Older scores are told to be stale.")
     export_days: float = Field(default=7.0, gt=0, description="Results of bulk exports are kept for so long.")
     export_part_rows: int = Field(default=250_000, ge=1, description="A bulk export's file holds at most so many rows.")

@@ -25,7 +25,7 @@ from serving.batch import (
     json_text,
     to_microseconds,
 )
-from serving.bulk import load
+from serving.bulk import fetch_columns, load
 from serving.changes import changed_sequences, record_gone
 from serving.contract import CONTRACT_VERSION, CONTRACTS, contract_of
 from serving.database import Database, ReadOnlyStoreError, StoreBusyError, StoreError, StoreUnreachableError
@@ -205,14 +205,13 @@ class ScoreStore:
             batch = self._require(connection, question, batch_id)
             assert connection is not None
             table = SCORES[question]
-            stored = connection.execute(
-                select(table).where(table.c.batch_id == batch.batch_id).order_by(table.c[contract.id_column])
-            ).all()
-        values: dict[str, Any] = dict(
-            zip(table.c.keys(), zip(*stored, strict=True) if stored else [()] * len(table.c), strict=True)
-        )
+            stored = fetch_columns(
+                connection,
+                select(table).where(table.c.batch_id == batch.batch_id).order_by(table.c[contract.id_column]),
+            )
+        values: dict[str, Any] = dict(zip(table.c.keys(), stored, strict=True))
         once = {"object_type": contract.object_type, "as_of": batch.as_of, "scored_at": batch.scored_at}
-        values |= {name: [value] * len(stored) for name, value in once.items()}
+        values |= {name: [value] * len(stored[0]) for name, value in once.items()}
         return pd.DataFrame(
             {column.name: _column(column.kind, column.dtype, values[column.name]) for column in contract.columns}
         )
@@ -248,20 +247,20 @@ class ScoreStore:
         contract = contract_of(question)
         table = SCORES[question]
         probability = table.c[contract.probability]
-        stored: list[Any] = []
+        ids: list[str] = []
+        probabilities: list[float] = []
         with self.reading() as connection:
             batch = None if connection is None else _find(connection, question, LATEST, before=before)
             if connection is not None and batch is not None:
                 id_column = table.c[contract.id_column]
-                stored = list(
-                    connection.execute(
-                        select(id_column, probability)
-                        .where(table.c.batch_id == batch.batch_id, probability.is_not(None))
-                        .order_by(id_column)
-                    )
+                ids, probabilities = fetch_columns(
+                    connection,
+                    select(id_column, probability)
+                    .where(table.c.batch_id == batch.batch_id, probability.is_not(None))
+                    .order_by(id_column),
                 )
-        index = pd.Index([row[0] for row in stored], dtype="str", name=contract.id_column)
-        return pd.Series([row[1] for row in stored], index=index, dtype="float64", name=contract.probability)
+        index = pd.Index(ids, dtype="str", name=contract.id_column)
+        return pd.Series(probabilities, index=index, dtype="float64", name=contract.probability)
 
     def batch_before(self, question: str, *, before: datetime) -> StoredBatch | None:
         """Return the batch that ``previous`` takes its probabilities from."""

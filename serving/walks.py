@@ -15,11 +15,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.engine import Connection
 
 from serving.batch import StoredBatch, to_microseconds
+from serving.bulk import fetch_columns
 from serving.contract import contract_of
 from serving.schema import BATCH_WIDE, SCORES, batches, removed
 from serving.store import ScoreStore, UnknownBatchError
 
-CHUNK_ROWS: Final = 5_000
+CHUNK_ROWS: Final = 2_000
 
 
 class BatchGoneError(UnknownBatchError):
@@ -104,9 +105,11 @@ def walk(
     while True:
         size = CHUNK_ROWS if left is None else min(CHUNK_ROWS, left)
         chunk = read_chunk(store, question, batch, fields=fields, chosen=chosen, after=after, rows=size)
-        yield chunk
         after = chunk.last
         left = None if left is None else left - len(chunk.ids)
+        yield chunk
+        # Not two at a time: many readers walk at once.
+        del chunk
         if after is None or left == 0:
             return
 
@@ -246,15 +249,12 @@ def _page(
     contract = contract_of(question)
     if after is not None:
         query = query.where(SCORES[question].c[contract.id_column] > after)
-    found, adapters = _fetched(connection, query.limit(rows + 1))
-    more = len(found) > rows
-    kept = found[:rows]
-    ids, *stored = zip(*kept, strict=True) if kept else [()] * len(query.selected_columns)
-    # Text into instants, 0 and 1 into truth values; most columns are what they are.
-    given = (
-        values if adapt is None else [adapt(value) for value in values]
-        for adapt, values in zip(adapters[1:], stored, strict=True)
-    )
+    ids, *stored = fetch_columns(connection, query.limit(rows + 1))
+    more = len(ids) > rows
+    if more:
+        for values in (ids, *stored):
+            values.pop()
+    given = iter(stored)
     once = {
         "batch_id": batch.batch_id,
         "object_type": contract.object_type,
@@ -262,25 +262,10 @@ def _page(
         "scored_at": batch.scored_at,
     }
     columns = {
-        name: [once[name]] * len(kept) if name in once else ids if name == contract.id_column else next(given)
+        name: [once[name]] * len(ids) if name in once else ids if name == contract.id_column else next(given)
         for name in fields
     }
     return Chunk(columns=columns, ids=ids, last=ids[-1] if more else None)
-
-
-def _fetched(connection: Connection, query: Select[Any]) -> tuple[list[tuple[Any, ...]], list[Any]]:
-    """Return what the driver gives, and how to read each column: SQLAlchemy's rows would cost as much again."""
-    result = connection.execute(query)
-    assert result.cursor is not None
-    codes = [one[1] for one in result.cursor.description]
-    found = list(result.cursor.fetchall())
-    result.close()
-    dialect = connection.dialect
-    adapters = [
-        column.type.dialect_impl(dialect).result_processor(dialect, code)
-        for column, code in zip(query.selected_columns, codes, strict=True)
-    ]
-    return found, adapters
 
 
 def _merged(page: Chunk, gone: list[Tombstone], rows: int) -> Changes:

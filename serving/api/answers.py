@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 
 from fastapi import Request
+from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from serving.api.problems import Problem
@@ -85,12 +86,11 @@ def stream(request: Request, parts: Iterator[bytes], *, form: str, headers: Mapp
     A failure after that cuts the connection off: a client never takes a part for the whole.
     """
     told = dict(headers)
-    first = next(parts, b"")
-    body = _pieces(chain([first], parts))
+    body: Iterable[bytes] = chain([next(parts, b"")], parts)
     if _coding(request):
         body = _gzipped(body)
         told["Content-Encoding"] = "gzip"
-    return StreamingResponse(body, headers=told, media_type=MEDIA[form])
+    return StreamingResponse(_pieces(body), headers=told, media_type=MEDIA[form])
 
 
 def one_of_few(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -103,14 +103,14 @@ def one_of_few(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:
         service.streams.release()
 
 
-def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut parts so small that a slow client takes one in the time that it has for it."""
-    for part in parts:
-        if len(part) <= _PIECE_BYTES:
-            yield part
-            continue
+async def _pieces(parts: Iterable[bytes]) -> AsyncIterator[memoryview]:
+    """Cut parts, each made in a thread, so small that a slow client takes one in the time that it has for it."""
+    async for part in iterate_in_threadpool(parts):
+        view = memoryview(part)
         for start in range(0, len(part), _PIECE_BYTES):
-            yield part[start : start + _PIECE_BYTES]
+            yield view[start : start + _PIECE_BYTES]
+        # The next part may take as much memory as this one.
+        del part, view
 
 
 def _gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:

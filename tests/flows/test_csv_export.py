@@ -13,8 +13,9 @@ from features.findings import Finding
 from features.properties import PropertySettings, usable_properties
 from features.sources.csv_export.source import CsvExportSource
 from features.tables import CrmTables
+from flows.config_file import ConfigurationError
 from flows.mapping_files import draft_file
-from flows.settings import ConfigurationError, load_mapping
+from flows.settings import load_mapping
 from tests.features.exports import LABELS, write_export
 from tests.flows.commands import leadline, leadline_json, write_config
 

@@ -13,8 +13,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flows.config_file import ConfigurationError
 from flows.rule_files import read_csv, rules_text, write_rules
-from flows.settings import CONFIGS, ConfigurationError, load_rule_file
+from flows.settings import CONFIGS, load_rule_file
 from models.point_rules import Criterion, PointRules, RuleGroup, Thresholds
 from models.rule_language import SheetLine, read_criterion
 from tests.flows.commands import leadline, leadline_json

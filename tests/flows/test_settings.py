@@ -9,10 +9,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from flows.config_file import ConfigurationError
 from flows.places import store_url
 from flows.settings import (
     CONFIGS,
-    ConfigurationError,
     FolderSettings,
     Settings,
     SyntheticSourceSettings,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import ConfigurationError, load_settings
+from flows.config_file import ConfigurationError
+from flows.settings import load_settings
 from flows.wiring import make_workplace
 from tests.flows.commands import TINY, Installed, leadline, leadline_json, write_config
 from tests.models.keys import Keys, make_keys
