@@ -12,8 +12,8 @@ from features.sources.hubspot.activities import OUTCOMES
 from features.sources.hubspot.instants import instant, millis
 from features.sources.hubspot.kinds import ContentSettings, Kind, kinds_of
 from features.sources.hubspot.landing import Landing, merged_ids
+from features.sources.hubspot.linking import PRIMARY_TYPES
 from features.sources.hubspot.streams import EMAIL_TYPES
-from features.sources.hubspot.sync import PRIMARY_TYPES
 from features.sources.warehouse.database import Database
 from features.sources.warehouse.definitions import read_definitions
 from features.sources.warehouse.layouts import ENGAGEMENTS, HistoryTable, Layout, Names, ObjectTable
