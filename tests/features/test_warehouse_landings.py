@@ -193,6 +193,21 @@ def test_stage_dates_are_read_from_columns_where_there_is_no_history(
     ]
 
 
+@pytest.mark.parametrize("tool", ["airbyte", "dlt"])
+def test_a_contact_belongs_to_the_company_it_is_linked_to_where_no_property_was_loaded(
+    account: Account, tmp_path: Path, tool: str
+) -> None:
+    landed = AS_LANDED[tool](account)
+    expected, _ = read(landed.to_duckdb(tmp_path / "whole.duckdb"), tool)
+    column = "properties_associatedcompanyid" if tool == "airbyte" else "associatedcompanyid"
+    del landed.columns["contacts"][column]
+
+    tables, _ = read(landed.to_duckdb(tmp_path / "less.duckdb"), tool)
+
+    assert tables["contacts"]["company_id"].notna().any()
+    assert rows(tables, "contacts") == rows(expected, "contacts")
+
+
 def test_merged_and_deleted_objects_are_what_they_are_through_the_api(tmp_path: Path) -> None:
     schema = Schema()
     for name, columns in fivetran_columns().items():
