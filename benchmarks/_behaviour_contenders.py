@@ -68,7 +68,7 @@ def write_features(stream: Any, *, points: Any, ids: Any, file: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from features.behaviour import behaviour_before
+    from features.sweep import behaviour_before
     from features.visibility import codes, microseconds
 
     objects, as_of = codes(points["contact_id"], index=ids), microseconds(points["as_of"])

@@ -45,7 +45,7 @@ def local(folder: Path) -> None:
         stream,
         objects=codes(points["contact_id"], index=ids),
         as_of=microseconds(points["as_of"]),
-        contract=told,
+        plan=told.behaviour,
     )
     pd.concat([points, pd.DataFrame(columns)], axis=1).to_parquet(folder / "local.parquet", index=False)
 

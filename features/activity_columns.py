@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from features.behaviour import ActivityStream, Behaviour, behaviour_before
-from features.contact_features import Column
-from features.feature_contract import FeatureContract
-from features.series import DIRECTIONS
-from features.visibility import MICROSECONDS_PER_DAY, Int64Array
+from features.activity_stream import ActivityStream
+from features.fact_stream import MICROSECONDS_PER_DAY, Int64Array
+from features.series import DIRECTIONS, NO_DISCOUNT, Discount, SeriesPlan
+from features.sweep import Behaviour, behaviour_before
+
+if TYPE_CHECKING:
+    from features.contact_features import Column
 
 ANSWERS = (
     "their_last_answer_days",
@@ -20,59 +26,92 @@ ANSWERS = (
 )
 
 
+@dataclass(frozen=True)
+class BehaviourPlan:
+    """Which features of activities there are: their series, windows, half-lives, and what is discounted."""
+
+    series: SeriesPlan
+    windows_days: tuple[float, ...]
+    half_lives_days: tuple[float, ...] = ()
+    trend_days: float = 28.0
+    discount: Discount = NO_DISCOUNT
+
+    @property
+    def longest(self) -> int:
+        """Return the place of the longest window."""
+        return self.windows_days.index(max(self.windows_days))
+
+
 def activity_columns(
-    activities: ActivityStream, *, objects: Int64Array, as_of: Int64Array, contract: FeatureContract
+    activities: ActivityStream,
+    *,
+    objects: Int64Array,
+    as_of: Int64Array,
+    plan: BehaviourPlan,
+    only: Collection[str] | None = None,
+    threads: int | None = None,
 ) -> dict[str, Column]:
-    """Return every feature of the activities of each object before its as-of."""
+    """Return every feature of the activities of each object before its as-of; or ``only`` some, for less time."""
+
+    def wanted(beginning: str) -> bool:
+        return only is None or any(name.startswith(beginning) for name in only)
+
     summary = behaviour_before(
         activities=activities,
         objects=objects,
         as_of=as_of,
-        windows_days=contract.windows_days,
-        half_lives_days=contract.half_lives_days,
+        windows_days=plan.windows_days,
+        half_lives_days=plan.half_lives_days if wanted("warmth_") else (),
+        active_days=wanted("active_days_"),
+        threads=threads,
     )
-    columns = _series_columns(summary, contract=contract)
-    columns |= _mix(summary, contract=contract)
-    columns |= _ends(activities, summary, objects=objects, as_of=as_of)
-    columns |= _trend(activities, objects=objects, as_of=as_of, days=contract.trend_days)
-    if contract.directed:
-        columns |= {name: summary.answers[:, place] for place, name in enumerate(ANSWERS)}
-    return columns
+    columns = _series_columns(summary, plan=plan)
+    further: list[Callable[[], dict[str, Column]]] = [
+        lambda: _mix(summary, plan=plan),
+        lambda: _ends(activities, summary, objects=objects, as_of=as_of),
+        lambda: _trend(activities, objects=objects, as_of=as_of, days=plan.trend_days),
+    ]
+    if plan.series.directed:
+        further.append(lambda: {name: summary.answers[:, place] for place, name in enumerate(ANSWERS)})
+    for more in further:
+        if only is None or not columns.keys() >= set(only):
+            columns |= more()
+    return columns if only is None else {name: columns[name] for name in only}
 
 
-def _series_columns(summary: Behaviour, *, contract: FeatureContract) -> dict[str, Column]:
-    plan = contract.plan
+def _series_columns(summary: Behaviour, *, plan: BehaviourPlan) -> dict[str, Column]:
+    series = plan.series
     columns: dict[str, Column] = {}
-    for place, name in enumerate(plan.names[: plan.windowed]):
-        columns |= {f"{name}_{days:g}d": summary.counts[:, place, w] for w, days in enumerate(contract.windows_days)}
+    for place, name in enumerate(series.names[: series.windowed]):
+        columns |= {f"{name}_{days:g}d": summary.counts[:, place, w] for w, days in enumerate(plan.windows_days)}
         columns[f"{name}_total"] = summary.total[:, place]
         columns[f"days_since_{name}"] = summary.days_since[:, place]
-    for number, name in enumerate(plan.names[plan.windowed :][: len(plan.outcomes)], start=plan.windowed):
+    for number, name in enumerate(series.names[series.windowed :][: len(series.outcomes)], start=series.windowed):
         columns[f"{name}_total"] = summary.total[:, number]
     for group, prefix in enumerate(("", *(f"{direction}_" for direction in DIRECTIONS))[: summary.decayed.shape[1]]):
-        for h, days in enumerate(contract.half_lives_days):
+        for h, days in enumerate(plan.half_lives_days[: summary.decayed.shape[2]]):
             columns[f"warmth_{prefix}{days:g}d"] = summary.decayed[:, group, h]
-    for w, days in enumerate(contract.windows_days):
+    for w, days in enumerate(plan.windows_days[: summary.active_days.shape[1]]):
         columns[f"active_days_{days:g}d"] = summary.active_days[:, w]
     return columns
 
 
-def _mix(summary: Behaviour, *, contract: FeatureContract) -> dict[str, Column]:
-    plan, windows = contract.plan, contract.windows_days
+def _mix(summary: Behaviour, *, plan: BehaviourPlan) -> dict[str, Column]:
+    series, windows = plan.series, plan.windows_days
     columns: dict[str, Column] = {}
-    kinds = summary.total[:, : len(plan.kinds)]
-    if plan.utc_offset_hours is not None:
+    kinds = summary.total[:, : len(series.kinds)]
+    if series.utc_offset_hours is not None:
         columns["working_hours_share"] = _share(summary.total[:, -1], kinds.sum(axis=1))
     if not windows:
         return columns
-    longest = windows.index(max(windows))
-    recent = summary.counts[:, :, longest]
-    by_kind = recent[:, : len(plan.kinds)]
-    columns[f"kinds_used_{windows[longest]:g}d"] = (by_kind > 0).sum(axis=1).astype(np.float64)
-    columns[f"main_kind_share_{windows[longest]:g}d"] = _share(by_kind.max(axis=1, initial=0.0), by_kind.sum(axis=1))
-    if plan.directed:
-        inbound, outbound = recent[:, plan.inbound], recent[:, plan.inbound + 1]
-        columns[f"inbound_share_{windows[longest]:g}d"] = _share(inbound, inbound + outbound)
+    longest = f"{windows[plan.longest]:g}d"
+    recent = summary.counts[:, :, plan.longest]
+    by_kind = recent[:, : len(series.kinds)]
+    columns[f"kinds_used_{longest}"] = (by_kind > 0).sum(axis=1).astype(np.float64)
+    columns[f"main_kind_share_{longest}"] = _share(by_kind.max(axis=1, initial=0), by_kind.sum(axis=1))
+    if series.directed:
+        inbound, outbound = recent[:, series.inbound], recent[:, series.inbound + 1]
+        columns[f"inbound_share_{longest}"] = _share(inbound, inbound + outbound)
     return columns
 
 
@@ -98,8 +137,8 @@ def _ends(
 def _trend(activities: ActivityStream, *, objects: Int64Array, as_of: Int64Array, days: float) -> dict[str, Column]:
     span = int(days * MICROSECONDS_PER_DAY)
     seen = [activities.stream.before(objects=objects, as_of=as_of - times * span) for times in range(3)]
-    return {f"trend_{days:g}d": _share((seen[0] - seen[1]).astype(np.float64), (seen[0] - seen[2]).astype(np.float64))}
+    return {f"trend_{days:g}d": _share((seen[0] - seen[1]), (seen[0] - seen[2]))}
 
 
-def _share(part: Column, whole: Column) -> Column:
+def _share(part: np.ndarray, whole: np.ndarray) -> Column:
     return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0))

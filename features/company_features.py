@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from features.contact_features import Column
 from features.episodes import OPEN, WON, Timelines
+from features.fact_stream import FactStream, fact_stream
 from features.memberships import Memberships
-from features.visibility import NEVER, FactStream, Int64Array, fact_stream
+from features.visibility import NEVER, Int64Array
 
 
 @dataclass(frozen=True)

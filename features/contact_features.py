@@ -7,18 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.episodes import LOST, OPEN, Closings, Tally, Timelines
+from features.fact_stream import FactStream, fact_stream
 from features.tables import CrmTables
-from features.visibility import (
-    MICROSECONDS_PER_DAY,
-    NEVER,
-    FactStream,
-    Int64Array,
-    codes,
-    fact_stream,
-    microseconds,
-)
+from features.visibility import MICROSECONDS_PER_DAY, NEVER, Int64Array, codes, microseconds
 
-Column = NDArray[np.float64]
+Column = NDArray[np.float64 | np.int32]
+"""A feature's values: whole numbers where it counts."""
 
 
 def tenure(*, contacts: pd.DataFrame, objects: Int64Array, as_of: Int64Array) -> dict[str, Column]:

@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 
 from features import deal_features
-from features.behaviour import ActivityStream
+from features.activity_stream import ActivityStream
 from features.company_columns import company_columns
 from features.company_features import Own
 from features.contact_features import Column, closings_of_contacts, past_deals, tenure
 from features.engines.engine import behaviour_engine
+from features.fact_stream import fact_stream
 from features.feature_choices import RARE_LEVEL
 from features.matrix_inputs import MatrixInputs
 from features.properties import PropertyValues, property_at
 from features.property_columns import level_codes, property_columns
 from features.season import season
-from features.visibility import NEVER, Int64Array, codes, fact_stream, microseconds
+from features.visibility import NEVER, Int64Array, codes, microseconds
 
 
 def deal_columns(inputs: MatrixInputs) -> dict[str, Column]:

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.behaviour import ActivityStream
+from features.activity_stream import ActivityStream
 from features.contact_features import Column, position_share
 from features.episodes import OPEN, Tally, Timelines
+from features.fact_stream import fact_stream
 from features.properties import PropertyValues
 from features.tables import CrmTables
-from features.visibility import MICROSECONDS_PER_DAY, Int64Array, codes, fact_stream, link_times, microseconds
+from features.visibility import MICROSECONDS_PER_DAY, Int64Array, codes, link_times, microseconds
 
 PRIOR_CLOSINGS = 5.0
 """Pseudo-closings at the overall rate that a person's own record is shrunk by."""
@@ -130,11 +131,11 @@ def _between(steps: NDArray[np.bool_], *, first: Int64Array, last: Int64Array) -
     return between.astype(np.float64)
 
 
-def _numbers(values: NDArray[np.object_]) -> Column:
+def _numbers(values: NDArray[np.object_]) -> NDArray[np.float64]:
     return pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
 
 
-def _days(values: NDArray[np.object_]) -> Column:
+def _days(values: NDArray[np.object_]) -> NDArray[np.float64]:
     parsed = pd.to_datetime(pd.Series(values, dtype=object), errors="coerce", utc=True, format="ISO8601")
     times = parsed.dt.as_unit("us").to_numpy(dtype="datetime64[us]")
     return np.where(np.isnat(times), np.nan, times.astype(np.int64) / MICROSECONDS_PER_DAY)

@@ -10,16 +10,15 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
+from features.fact_stream import FactStream, fact_stream
 from features.tables import CrmTables
 from features.visibility import (
     MICROSECONDS_PER_DAY,
     NEVER,
-    FactStream,
     Int64Array,
     codes,
     created_times,
     effective_time,
-    fact_stream,
     microseconds,
 )
 

@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.activity_columns import BehaviourPlan
 from features.catalogue import Choices, Feature, Question, expand
 from features.entries import Spans
 from features.feature_choices import (
@@ -97,6 +98,17 @@ class FeatureContract(BaseModel):
             directed=self.directed,
             outcomes=self.outcomes,
             utc_offset_hours=self.utc_offset_hours,
+        )
+
+    @property
+    def behaviour(self) -> BehaviourPlan:
+        """Return what is computed of activities."""
+        return BehaviourPlan(
+            series=self.plan,
+            windows_days=self.windows_days,
+            half_lives_days=self.half_lives_days,
+            trend_days=self.trend_days,
+            discount=self.discount,
         )
 
     def rests_on(self, *beginnings: str) -> bool:

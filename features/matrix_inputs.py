@@ -7,7 +7,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from features.behaviour import ActivityStream, contact_activities, deal_activities
+from features.activity_stream import ActivityStream
+from features.behaviour import contact_activities, deal_activities
 from features.episodes import Timelines
 from features.feature_contract import FeatureContract
 from features.tables import CrmTables

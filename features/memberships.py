@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from features.fact_stream import FactStream, fact_stream
 from features.properties import TABLE_OF, ObjectType
 from features.tables import CrmTables
-from features.visibility import NEVER, FactStream, Int64Array, codes, created_times, fact_stream, microseconds
+from features.visibility import NEVER, Int64Array, codes, created_times, microseconds
 
 COMPANY_ID = "company_id"
 

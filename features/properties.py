@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import LeadScoringError
+from features.fact_stream import fact_stream
 from features.hubspot_properties import hubspot_reason
 from features.protected import protected_reason
 from features.tables import CrmTables
-from features.visibility import Int64Array, codes, fact_stream, microseconds
+from features.visibility import Int64Array, codes, microseconds
 
 ObjectType = Literal["contact", "company", "deal"]
 TABLE_OF: Final[Mapping[ObjectType, str]] = {"contact": "contacts", "company": "companies", "deal": "deals"}

@@ -14,12 +14,12 @@ from itertools import product
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.visibility import MICROSECONDS_PER_DAY, FactStream, Int64Array, codes
+from features.fact_stream import MICROSECONDS_PER_DAY, FactStream, Int64Array
+from features.words import Words
 
 OTHER_KIND: Final = "other"
 DIRECTIONS: Final = ("inbound", "outbound")
@@ -28,6 +28,8 @@ _FIRST_HOUR, _LAST_HOUR = 8, 18
 _SATURDAY: Final = 5
 _MICROSECONDS_PER_HOUR: Final = MICROSECONDS_PER_DAY // 24
 _SIDES: Final = 1 + len(DIRECTIONS)
+_NOBODY: Final = np.zeros(0, dtype=np.int32)
+_NO_HOURS: Final = np.iinfo(np.int64).min
 
 
 class Discount(BaseModel):
@@ -93,19 +95,41 @@ class SeriesPlan:
         """Return how many signatures there are."""
         return len(self.kinds) * _SIDES * (len(self.outcomes) + 1) * 2
 
-    def signatures_of(self, activities: pd.DataFrame, *, occurred: Int64Array) -> Int64Array:
-        """Return the signature of each activity, -1 for a kind that is not counted."""
-        kind = kind_codes(activities["type"], kinds=self.kinds)
-        side = np.zeros(len(activities), dtype=np.int64)
-        if self.directed:
-            side = 1 + codes(activities["direction"], index=pd.Index(DIRECTIONS))
-        signature = (kind * _SIDES + side) * (len(self.outcomes) + 1)
-        if self.outcomes:
-            signature += self._outcome_places(activities, kind=kind)
-        signature *= 2
-        if self.utc_offset_hours is not None:
-            signature += _in_working_hours(occurred, utc_offset_hours=self.utc_offset_hours)
-        return np.where(kind >= 0, signature, -1)
+    def signatures_of(
+        self, *, kind: Words, direction: Words | None, outcome: Words | None, occurred: Int64Array
+    ) -> NDArray[np.signedinteger]:
+        """Return the signature of each activity, -1 for a kind that is not counted; unlisted kinds are ``OTHER_KIND``.
+
+        Of the columns only those are read that the plan asks for; ``occurred`` is in microseconds.
+        """
+        kinds = kind.among(self.kinds)
+        if OTHER_KIND in self.kinds:
+            kinds = np.where(kinds >= 0, kinds, np.int32(self.kinds.index(OTHER_KIND)))
+        sides, places, outcomes = _NOBODY, np.zeros((len(self.kinds) + 1, 1), dtype=np.int64), _NOBODY
+        if self.directed and direction is not None:
+            sides = 1 + direction.among(DIRECTIONS)
+        if self.outcomes and outcome is not None:
+            ended = sorted({name for _, name in self.outcomes})
+            outcomes = outcome.among(ended)
+            places = np.zeros((len(self.kinds) + 1, len(ended) + 1), dtype=np.int64)
+            for number, (name, how) in enumerate(self.outcomes, start=1):
+                places[self.kinds.index(name), ended.index(how)] = number
+        narrow = np.int16 if self.signatures <= np.iinfo(np.int16).max else np.int32
+        found: NDArray[np.signedinteger] = np.empty(len(kind.places), dtype=narrow)
+        _write_signatures(
+            kind.places,
+            kinds,
+            direction.places if direction is not None and len(sides) else _NOBODY,
+            sides,
+            outcome.places if outcome is not None and len(outcomes) else _NOBODY,
+            outcomes,
+            places,
+            len(self.outcomes) + 1,
+            occurred,
+            _NO_HOURS if self.utc_offset_hours is None else int(self.utc_offset_hours * _MICROSECONDS_PER_HOUR),
+            found,
+        )
+        return found
 
     def kind_of(self, signature: NDArray[np.integer]) -> NDArray[np.integer]:
         """Return the kind (place in ``kinds``) behind each signature."""
@@ -134,22 +158,6 @@ class SeriesPlan:
         if self.utc_offset_hours is not None and working:
             yield len(self.names) - 1
 
-    def _outcome_places(self, activities: pd.DataFrame, *, kind: Int64Array) -> Int64Array:
-        """Return 1 + the place of each activity's kind and outcome in ``outcomes``, or 0."""
-        words = pd.Index(sorted({outcome for _, outcome in self.outcomes}))
-        place = np.zeros((len(self.kinds) + 1, len(words) + 1), dtype=np.int64)
-        for number, (name, outcome) in enumerate(self.outcomes, start=1):
-            place[self.kinds.index(name), words.get_loc(outcome)] = number
-        return np.asarray(place[kind, codes(activities["outcome"], index=words)])
-
-
-def kind_codes(types: pd.Series, *, kinds: tuple[str, ...]) -> Int64Array:
-    """Return the position of each activity's kind; unlisted kinds take the position of ``OTHER_KIND``, or -1."""
-    index = pd.Index(kinds)
-    other = codes(pd.Series([OTHER_KIND]), index=index)[0]
-    found = codes(types, index=index)
-    return np.where(found >= 0, found, other)
-
 
 def discounted(
     *, stream: FactStream, signature: NDArray[np.integer], occurred: Int64Array, plan: SeriesPlan, discount: Discount
@@ -174,12 +182,25 @@ def discounted(
     return FactStream(starts=before[stream.starts], times=stream.times[keep], rows=stream.rows[keep])
 
 
-def _in_working_hours(occurred: Int64Array, *, utc_offset_hours: float) -> NDArray[np.bool_]:
-    local = occurred + int(utc_offset_hours * _MICROSECONDS_PER_HOUR)
-    # 1 January 1970 was a Thursday.
-    weekday = (local // MICROSECONDS_PER_DAY + 3) % 7
-    hour = local % MICROSECONDS_PER_DAY // _MICROSECONDS_PER_HOUR
-    return np.asarray((weekday < _SATURDAY) & (hour >= _FIRST_HOUR) & (hour < _LAST_HOUR), dtype=np.bool_)
+@njit(cache=True, nogil=True)
+def _write_signatures(  # type: ignore[no-untyped-def]  # compiled by Numba
+    kind_words, kinds, side_words, sides, outcome_words, outcomes, places, n_outcomes, occurred, offset, found
+):
+    hour = 3_600_000_000
+    for row in range(kind_words.shape[0]):
+        kind = kinds[kind_words[row]]
+        if kind < 0:
+            found[row] = -1
+            continue
+        side = sides[side_words[row]] if side_words.shape[0] else 0
+        place = places[kind, outcomes[outcome_words[row]]] if outcome_words.shape[0] else 0
+        working = 0
+        if offset != _NO_HOURS:
+            hours = (occurred[row] + offset) // hour
+            # 1 January 1970 was a Thursday.
+            weekday = (hours // 24 + 3) % 7
+            working = weekday < _SATURDAY and _FIRST_HOUR <= hours % 24 < _LAST_HOUR
+        found[row] = ((kind * _SIDES + side) * n_outcomes + place) * 2 + working
 
 
 @njit(cache=True)

@@ -17,16 +17,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.episodes import OPEN, Closings, Timelines
-from features.visibility import (
-    MICROSECONDS_PER_DAY,
-    NEVER,
-    Int64Array,
-    codes,
-    effective_time,
-    fact_stream,
-    instant,
-    microseconds,
-)
+from features.fact_stream import fact_stream
+from features.visibility import MICROSECONDS_PER_DAY, NEVER, Int64Array, codes, effective_time, instant, microseconds
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 

@@ -6,23 +6,32 @@ as-of if and only if its effective time lies strictly before the as-of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-from numba import njit
-from numpy.typing import NDArray
 
+from features.fact_stream import MICROSECONDS_PER_DAY, NEVER, Int64Array
 from features.tables import CrmTables
+from features.words import TEXT, places_among
 
-Int64Array = NDArray[np.int64]
+__all__ = [
+    "HAPPENED_COLUMN",
+    "MICROSECONDS_PER_DAY",
+    "NEVER",
+    "Int64Array",
+    "as_known_at",
+    "codes",
+    "created_times",
+    "effective_time",
+    "instant",
+    "link_times",
+    "microseconds",
+    "raw_microseconds",
+]
 
-NEVER: Final = np.iinfo(np.int64).max
 _MISSING: Final = np.iinfo(np.int64).min
-MICROSECONDS_PER_DAY: Final = 86_400_000_000
 
 HAPPENED_COLUMN: Final = {
     "contacts": "created_at",
@@ -98,47 +107,6 @@ def as_known_at(tables: CrmTables, *, as_of: pd.Timestamp) -> CrmTables:
     return CrmTables(frames=frames, absent=tables.absent)
 
 
-@dataclass(frozen=True)
-class FactStream:
-    """Facts about objects, sorted by object and effective time.
-
-    Object ``i`` owns positions ``starts[i]`` to ``starts[i + 1]``. ``times`` are effective times in microseconds;
-    ``rows`` are the rows of the frame that the facts came from. Facts of one object at the same instant keep the
-    order of their rows, unless something else was said to order them.
-    """
-
-    starts: Int64Array
-    times: Int64Array
-    rows: Int64Array
-
-    def before(self, *, objects: Int64Array, as_of: Int64Array) -> Int64Array:
-        """Count, for each (object, as-of), the facts visible at the as-of. An object of -1 has none."""
-        return np.asarray(_count_before(self.starts, self.times, objects, as_of), dtype=np.int64)
-
-    def last_before(self, *, objects: Int64Array, as_of: Int64Array) -> Int64Array:
-        """Return the position of the newest visible fact for each (object, as-of), or -1."""
-        seen = self.before(objects=objects, as_of=as_of)
-        return np.where(seen > 0, self.starts[np.maximum(objects, 0)] + seen - 1, -1)
-
-
-def fact_stream(
-    *, objects: Int64Array, times: Int64Array, object_count: int, ties: tuple[NDArray[np.generic], ...] = ()
-) -> FactStream:
-    """Sort facts by object and time; facts whose object is -1 or whose time is ``NEVER`` are left out.
-
-    ``ties`` order the facts of one object at the same instant, the first of them before the next. Sources deliver
-    in the order of time, so a stable counting sort by object is nearly always all that is needed; only the facts of
-    objects that it leaves out of order are compared with each other.
-    """
-    starts, order, sorted_times, unordered = _group(objects, times, object_count, bool(ties))
-    if unordered.any():
-        where = np.flatnonzero(unordered[objects[order]])
-        chosen = order[where]
-        order[where] = chosen[np.lexsort((*(tie[chosen] for tie in reversed(ties)), times[chosen], objects[chosen]))]
-        sorted_times[where] = times[order[where]]
-    return FactStream(starts=starts, times=sorted_times, rows=order)
-
-
 def codes(ids: pd.Series, *, index: pd.Index) -> Int64Array:
     """Return the position of each id in ``index``, or -1 for an id that is missing or unknown."""
     if isinstance(ids.dtype, pd.CategoricalDtype):
@@ -146,54 +114,6 @@ def codes(ids: pd.Series, *, index: pd.Index) -> Int64Array:
         words = codes(pd.Series(ids.cat.categories), index=index)
         return np.append(words, -1)[ids.cat.codes.to_numpy()]
     if isinstance(ids.dtype, pd.StringDtype) and isinstance(index.dtype, pd.StringDtype):
-        # Arrow looks strings up several times faster than pandas does.
-        known = pa.array(index, from_pandas=True, type=pa.large_string())
-        values = pa.array(ids, from_pandas=True, type=pa.large_string())
-        found = pc.fill_null(pc.index_in(values, value_set=known, skip_nulls=True), -1)
-        return np.asarray(found, dtype=np.int64)
+        known = pa.array(index, from_pandas=True, type=TEXT)
+        return places_among(pa.array(ids, from_pandas=True, type=TEXT), known).astype(np.int64)
     return np.asarray(index.get_indexer(pd.Index(ids)), dtype=np.int64)
-
-
-@njit(cache=True)
-def _group(objects, times, object_count, with_ties):  # type: ignore[no-untyped-def]  # compiled by Numba
-    """Sort by object, keeping the order of rows, and mark the objects whose facts are then not in order."""
-    starts = np.zeros(object_count + 1, dtype=np.int64)
-    for row in range(objects.shape[0]):
-        if objects[row] >= 0 and times[row] != NEVER:
-            starts[objects[row] + 1] += 1
-    starts = np.cumsum(starts)
-    free = starts[:-1].copy()
-    order = np.empty(starts[-1], dtype=np.int64)
-    sorted_times = np.empty(starts[-1], dtype=np.int64)
-    unordered = np.zeros(object_count, dtype=np.bool_)
-    for row in range(objects.shape[0]):
-        item = objects[row]
-        if item < 0 or times[row] == NEVER:
-            continue
-        place = free[item]
-        order[place] = row
-        sorted_times[place] = times[row]
-        if place > starts[item]:
-            earlier = sorted_times[place - 1]
-            unordered[item] |= times[row] < earlier or (with_ties and times[row] == earlier)
-        free[item] = place + 1
-    return starts, order, sorted_times, unordered
-
-
-@njit(cache=True)
-def _count_before(starts, times, objects, as_of):  # type: ignore[no-untyped-def]  # compiled by Numba
-    counts = np.zeros(objects.shape[0], dtype=np.int64)
-    for query in range(objects.shape[0]):
-        item = objects[query]
-        if item < 0:
-            continue
-        first = starts[item]
-        low, high = first, starts[item + 1]
-        while low < high:
-            middle = (low + high) // 2
-            if times[middle] < as_of[query]:
-                low = middle + 1
-            else:
-                high = middle
-        counts[query] = low - first
-    return counts

@@ -26,11 +26,13 @@ from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
 from models.cutoffs import SplitSettings
+from models.driver_refits import DriverSettings
 from models.gate import GateSettings
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.signing import SigningSettings
+from models.subgroups import SegmentSettings
 from models.training import TrainingSettings
 from serving.settings import ApiSettings, StoreSettings
 from serving.writeback.fields import WriteBackSettings
@@ -98,6 +100,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     title: str = Field(default="Lead scores", description="Heads the report.")
+    language: Literal["en", "de"] = Field(default="en", description="The report's language: en or de.")
+    calls_a_week: float | None = Field(
+        default=None, gt=0, description="How many contacts the team can call a week; the report says how far that goes."
+    )
     source: SourceSettings = SyntheticSourceSettings(kind="synthetic")
     questions: tuple[Question, ...] = Field(default=("contacts", "deals"), min_length=1, description="What is scored.")
     horizon_days: float = Field(default=90.0, gt=0, description="Contacts: won within this many days.")
@@ -127,6 +133,8 @@ class Settings(BaseModel):
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
+    drivers: DriverSettings = DriverSettings()
+    segments: SegmentSettings = SegmentSettings()
     signing: SigningSettings = SigningSettings()
     writeback: WriteBackSettings = WriteBackSettings()
     store: StoreSettings = StoreSettings()

@@ -14,6 +14,7 @@ from numba import njit
 from features.contact_features import closings_of_contacts, deals_of_contacts, past_deals
 from features.deal_features import first_contacts
 from features.episodes import Timelines, build_timelines
+from features.fact_stream import FactStream, fact_stream
 from features.memberships import COMPANY_ID, company_links
 from features.properties import (
     TABLE_OF,
@@ -29,12 +30,10 @@ from features.tables import CrmTables
 from features.visibility import (
     MICROSECONDS_PER_DAY,
     NEVER,
-    FactStream,
     Int64Array,
     codes,
     created_times,
     effective_time,
-    fact_stream,
     microseconds,
 )
 from models.boosting import FloatArray

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from features.episodes import WON, Timelines
+from features.fact_stream import fact_stream
 from features.snapshots import open_intervals
-from features.visibility import MICROSECONDS_PER_DAY, Int64Array, fact_stream
+from features.visibility import MICROSECONDS_PER_DAY, Int64Array
 from models.metrics import AnyArray, FloatArray
 
 LEAST_WINS: Final = 20

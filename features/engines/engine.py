@@ -25,7 +25,9 @@ class LocalEngine:
 
     def activity_columns(self, inputs: MatrixInputs) -> dict[str, Column]:
         """Return every feature of the activities of each snapshot's object before its as-of."""
-        return activity_columns(inputs.activities, objects=inputs.objects, as_of=inputs.as_of, contract=inputs.contract)
+        return activity_columns(
+            inputs.activities, objects=inputs.objects, as_of=inputs.as_of, plan=inputs.contract.behaviour
+        )
 
 
 _CHOSEN: Final[ContextVar[BehaviourEngine | None]] = ContextVar("behaviour engine", default=None)

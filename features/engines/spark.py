@@ -173,7 +173,9 @@ def _columns_of(table: pa.Table, *, key: str, contract: FeatureContract) -> pa.T
         contact_activities(activities=activities, contact_ids=ids, plan=contract.plan, discount=contract.discount),
         objects=codes(objects, index=ids),
         as_of=as_of,
-        contract=contract,
+        plan=contract.behaviour,
+        # Spark has given this process one processor.
+        threads=1,
     )
     told = {key: asked["object_id"], "as_of": asked["at"], "row": asked["row"]}
     return pa.table(told | {name: pa.array(column, pa.float64()) for name, column in columns.items()})
@@ -188,7 +190,7 @@ def _names(contract: FeatureContract) -> list[str]:
         contact_ids=pd.Index(empty["contact_id"]),
         plan=contract.plan,
     )
-    return list(activity_columns(activities, objects=nothing, as_of=nothing, contract=contract))
+    return list(activity_columns(activities, objects=nothing, as_of=nothing, plan=contract.behaviour))
 
 
 def _schema(key: str, contract: FeatureContract) -> StructType:

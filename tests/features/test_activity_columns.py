@@ -64,7 +64,7 @@ def row_of(rows: list[dict[str, Any]], *, contact: int = 0, as_of: str = AS_OF) 
         activities=tables["activities"], contact_ids=pd.Index(["c1", "c2"]), plan=contract.plan
     )
     columns = activity_columns(
-        activities, objects=np.array([contact]), as_of=np.array([instant(pd.Timestamp(as_of))]), contract=contract
+        activities, objects=np.array([contact]), as_of=np.array([instant(pd.Timestamp(as_of))]), plan=contract.behaviour
     )
     return {name: float(column[0]) for name, column in columns.items()}
 
@@ -194,7 +194,7 @@ def test_every_column_agrees_with_a_plain_reading_of_the_definitions(
         activities,
         objects=ids.get_indexer(pd.Index([who for who, _ in asked])),
         as_of=np.array([now for _, now in asked]),
-        contract=contract,
+        plan=contract.behaviour,
     )
 
     expected = [

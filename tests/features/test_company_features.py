@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from features.catalogue import Question
 from features.company_features import Own, colleagues
+from features.fact_stream import fact_stream
 from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
 from features.matrix import UnusableTableError, build_matrix
 from features.memberships import Memberships
 from features.properties import LeftOut, PropertySettings, SafeColumns, UnknownPropertyError
 from features.tables import CrmTables
-from features.visibility import MICROSECONDS_PER_DAY, fact_stream
+from features.visibility import MICROSECONDS_PER_DAY
 from tests.features.builders import SALES_STAGES, make_tables
 
 DAY = MICROSECONDS_PER_DAY

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.behaviour import ActivityStream, behaviour_before, contact_activities
+from features.activity_stream import ActivityStream
+from features.behaviour import contact_activities, words_of
 from features.series import Discount, SeriesPlan
+from features.sweep import behaviour_before
 from features.visibility import instant, microseconds
 from tests.features.builders import make_frame
 
@@ -54,7 +56,12 @@ def test_working_hours_are_monday_to_friday_8_to_18_on_the_configured_clock(
     plan = SeriesPlan(("call",), utc_offset_hours=offset)
     activities = make_frame("activities", [{"type": "call", "contact_id": "c1", "occurred_at": time}])
 
-    signature = plan.signatures_of(activities, occurred=microseconds(activities["occurred_at"]))
+    signature = plan.signatures_of(
+        kind=words_of(activities["type"]),
+        direction=None,
+        outcome=None,
+        occurred=microseconds(activities["occurred_at"]),
+    )
 
     starts, members = plan.members()
     series = [plan.names[place] for place in members[starts[signature[0]] : starts[signature[0] + 1]]]

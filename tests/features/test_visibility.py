@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from features.fact_stream import fact_stream
 from features.visibility import (
     MICROSECONDS_PER_DAY,
     NEVER,
     as_known_at,
     codes,
     effective_time,
-    fact_stream,
     instant,
     link_times,
     microseconds,

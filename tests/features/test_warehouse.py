@@ -16,11 +16,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from features.behaviour import behaviour_before, contact_activities
+from features.behaviour import contact_activities
 from features.contracts import empty_frame
 from features.errors import LeadScoringError
 from features.findings import Finding
 from features.parts import Part
+from features.sweep import behaviour_before
 from features.visibility import instant
 from features.warehouse import CODED, ActivityWarehouse, WarehouseError
 from tests.features.builders import make_tables
