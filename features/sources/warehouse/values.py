@@ -16,14 +16,14 @@ def text_of(value: Any) -> str | None:
     >>> text_of(datetime(2026, 1, 2)), text_of(1200.0), text_of(True), text_of("")
     ('2026-01-02T00:00:00.000Z', '1200', 'true', None)
     """
-    if value is None or value == "":
-        return None
     if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
+        return value or None
+    if value is None:
+        return None
     if isinstance(value, datetime):
         return iso(value if value.tzinfo is not None else value.replace(tzinfo=UTC))
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float):
