@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pydantic import SecretStr
 
-from features.sources.hubspot.client import Credentials, HubSpotClient
+from features.sources.hubspot.client import Answer, Credentials, HubSpotClient
 from features.sources.hubspot.crm_tables import crm_tables
 from features.sources.hubspot.kinds import HubSpotSettings
 from features.sources.hubspot.landing import Landing
@@ -24,27 +26,70 @@ from serving.writeback.writer import WriteBack
 NO_LIMIT = PaceSettings(requests_per_10_seconds=10_000_000, searches_per_second=5, keep_daily=0)
 
 
-def settings_for(url: str) -> HubSpotSettings:
+def settings_for(url: str, **changed: Any) -> HubSpotSettings:
     """Return settings that ask as fast as the other side answers."""
-    return HubSpotSettings(base_url=url, pace=NO_LIMIT, email_events=False, contact_properties=("industry",))
+    plain = {"pace": NO_LIMIT, "email_events": False, "contact_properties": ("industry",)}
+    return HubSpotSettings(base_url=url, **(plain | changed))
 
 
-def read(url: str, home: Path, now: str, _day: str) -> dict[str, int]:
+def read(url: str, home: Path, now: str, _day: str) -> dict[str, Any]:
     """Bring the landing up to date."""
-    client = HubSpotClient(settings=settings_for(url), credentials=Credentials(token=SecretStr("sandbox")))
-    landing = Landing(landing_file(home))
-    moment = datetime.fromisoformat(now)
-    Sync(client=client, landing=landing, settings=settings_for(url), now=moment).run()
-    return {"requests": client.requests}
+    return _sync(settings_for(url), home, now)
 
 
-def tables(url: str, home: Path, _now: str, _day: str) -> dict[str, int]:
+def objects(url: str, home: Path, now: str, _day: str) -> dict[str, Any]:
+    """Read contacts, companies and deals into a new landing."""
+    return _sync(settings_for(url, engagements=()), home / "objects", now)
+
+
+def paced(url: str, home: Path, now: str, lanes: str) -> dict[str, Any]:
+    """Read everything within HubSpot's limits."""
+    return _sync(settings_for(url, pace=PaceSettings(), lanes=int(lanes)), home, now)
+
+
+def rival(url: str, _home: Path, _now: str, _day: str) -> dict[str, Any]:
+    """Read contacts and deals with their history by HubSpot's own client, which keeps them all in memory."""
+    import hubspot
+
+    client = hubspot.Client(access_token="sandbox", host=url)
+    people = client.crm.contacts.get_all(properties_with_history=["industry", "hubspot_owner_id"])
+    chances = client.crm.deals.get_all(
+        properties_with_history=["dealstage", "amount", "closedate", "hubspot_owner_id"],
+        associations=["contacts", "companies"],
+    )
+    return {"contacts": len(people), "deals": len(chances)}
+
+
+class TimedClient(HubSpotClient):
+    """Remembers when each answer came."""
+
+    def __init__(self, settings: HubSpotSettings) -> None:
+        super().__init__(settings=settings, credentials=Credentials(token=SecretStr("sandbox")))
+        self.answered: list[float] = []
+
+    def ask(self, *arguments: Any, **options: Any) -> Answer:
+        """Ask, and look at the clock."""
+        answer = super().ask(*arguments, **options)
+        self.answered.append(time.monotonic())
+        return answer
+
+
+def _sync(settings: HubSpotSettings, home: Path, now: str) -> dict[str, Any]:
+    client = TimedClient(settings)
+    Sync(client=client, landing=Landing(landing_file(home)), settings=settings, now=datetime.fromisoformat(now)).run()
+    answered = sorted(client.answered)
+    # The first ninety may be sent at once; from then on it is the limit that counts.
+    sustained = max(0, len(answered) - 90) / (answered[-1] - answered[min(90, len(answered)) - 1] or 1)
+    return {"requests": client.requests, "seconds": answered[-1] - answered[0], "sustained": sustained}
+
+
+def tables(url: str, home: Path, _now: str, _day: str) -> dict[str, Any]:
     """Make the CRM tables of what was landed."""
     made, _ = crm_tables(Landing(landing_file(home)), settings_for(url))
     return {name: len(frame) for name, frame in made.frames.items()}
 
 
-def write(url: str, home: Path, now: str, day: str) -> dict[str, int]:
+def write(url: str, home: Path, now: str, day: str) -> dict[str, Any]:
     """Write a score for every contact; on day 1 those of one in a hundred differ from day 0."""
     client = HubSpotClient(settings=settings_for(url), credentials=Credentials(token=SecretStr("sandbox")))
     landing = Landing(landing_file(home))
@@ -69,7 +114,14 @@ def write(url: str, home: Path, now: str, day: str) -> dict[str, int]:
     return {"requests": client.requests, "written": outcome.written}
 
 
+def peak_gigabytes() -> float:
+    """Return the most memory that this program has held, which the kernel counts from its start on."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024**2 for line in lines if line.startswith("VmHWM:"))
+
+
 if __name__ == "__main__":
     step, address, folder, instant, number = sys.argv[1:]
-    result = {"read": read, "tables": tables, "write": write}[step](address, Path(folder), instant, number)
+    steps = {"read": read, "tables": tables, "write": write, "objects": objects, "paced": paced, "rival": rival}
+    result = steps[step](address, Path(folder), instant, number) | {"peak_gigabytes": peak_gigabytes()}
     (Path(folder) / f"{step}.json").write_text(json.dumps(result), encoding="utf-8")

@@ -34,6 +34,12 @@ def draft_file(files: Sequence[Path], *, out: Path) -> Draft:
         name = _from(out, file)
         if name in tables:
             raise ConfigurationError(file=file, message="is named twice; name each file once")
+        if raw.columns.num_columns == 1 and any(mark in raw.columns.column_names[0] for mark in ";\t|"):
+            message = (
+                "must have its columns separated by commas, as HubSpot writes them; a spreadsheet seems to have saved "
+                "it with others. Take the file as it was downloaded"
+            )
+            raise ConfigurationError(file=file, message=message)
         tables[name] = raw.columns
     draft = draft_mapping(tables)
     out.write_text(mapping_text(draft), encoding="utf-8")

@@ -144,6 +144,9 @@ def make_source(settings: Settings, *, config: Path, data: Path | None, home: Pa
         from features.sources.csv_export.source import CsvExportSource
 
         file = resolve(chosen.mapping, config=config)
+        if not file.is_file():
+            message = f"'source.mapping' must name a mapping; there is none at {file}. Draft one with leadline map"
+            raise ConfigurationError(file=config, message=message)
         return CsvExportSource(mapping=load_mapping(file), folder=data or file.parent), f"export, {file.name}"
     if isinstance(chosen, FolderSettings) or data is not None:
         from features.sources.folder import FolderSource

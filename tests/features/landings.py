@@ -216,7 +216,9 @@ def as_airbyte(account: Account) -> Schema:
     common = {"_airbyte_raw_id": "text", "_airbyte_extracted_at": "timestamptz"}
     stamped = {"_airbyte_extracted_at": iso(account.now())}
     for kind in (*ONE, *ENGAGEMENTS):
-        linked = {"deals": ("contacts", "companies")}.get(kind, ("contacts", "deals") if kind in ENGAGEMENTS else ())
+        linked = {"contacts": ("companies",), "deals": ("contacts", "companies")}.get(
+            kind, ("contacts", "deals") if kind in ENGAGEMENTS else ()
+        )
         names = {name: f"properties_{name}" for name in account.properties[kind] if name != FORMS}
         types = {column: property_type(name).replace("timestamp", "timestamptz") for name, column in names.items()}
         columns = {"id": "text", "createdAt": "timestamptz", "updatedAt": "timestamptz", "archived": "boolean"}

@@ -206,6 +206,18 @@ def test_one_401_is_a_hiccup_and_two_are_a_refusal(api: Api, clock: VirtualClock
     assert TOKEN not in str(caught.value)
 
 
+def test_a_token_that_is_cut_short_is_told_as_such(api: Api, clock: VirtualClock) -> None:
+    # What Cloudflare answers in HubSpot's place.
+    nonsense = Reply(530, None, {"Content-Type": "text/html"}, b"<html>")
+    with (
+        connected(api, clock, misfortune=first_answers(nonsense)) as client,
+        pytest.raises(TokenRefusedError) as caught,
+    ):
+        client.get(OWNERS)
+
+    assert "a whole, valid key" in str(caught.value)
+
+
 def test_without_a_token_nothing_is_asked(api: Api, clock: VirtualClock) -> None:
     nobody = Credentials()
     with connected(api, clock, credentials=nobody) as client, pytest.raises(TokenRefusedError, match="found none"):

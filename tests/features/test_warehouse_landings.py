@@ -193,6 +193,21 @@ def test_stage_dates_are_read_from_columns_where_there_is_no_history(
     ]
 
 
+@pytest.mark.parametrize("tool", ["airbyte", "dlt"])
+def test_a_contact_belongs_to_the_company_it_is_linked_to_where_no_property_was_loaded(
+    account: Account, tmp_path: Path, tool: str
+) -> None:
+    landed = AS_LANDED[tool](account)
+    expected, _ = read(landed.to_duckdb(tmp_path / "whole.duckdb"), tool)
+    column = "properties_associatedcompanyid" if tool == "airbyte" else "associatedcompanyid"
+    del landed.columns["contacts"][column]
+
+    tables, _ = read(landed.to_duckdb(tmp_path / "less.duckdb"), tool)
+
+    assert tables["contacts"]["company_id"].notna().any()
+    assert rows(tables, "contacts") == rows(expected, "contacts")
+
+
 def test_merged_and_deleted_objects_are_what_they_are_through_the_api(tmp_path: Path) -> None:
     schema = Schema()
     for name, columns in fivetran_columns().items():
@@ -215,7 +230,12 @@ def test_merged_and_deleted_objects_are_what_they_are_through_the_api(tmp_path: 
     for deal, stage in ((10, "77"), (11, "closedwon")):
         row = {"deal_id": deal, "deal_pipeline_id": "p", "deal_pipeline_stage_id": stage, "property_createdate": at}
         schema.add("deal", {}, [row | {"_fivetran_deleted": True}])
-        schema.add("deal_stage", {}, [{"deal_id": deal, "value": stage, "date_entered": at}])
+        # A backfill: the stage began when the deal did, and nobody knew before it was written.
+        schema.add(
+            "deal_stage",
+            {},
+            [{"deal_id": deal, "value": stage, "date_entered": "2026-01-09T00:00:00Z", "source": "MIGRATION"}],
+        )
         schema.add("deal_contact", {}, [{"deal_id": deal, "contact_id": 1}])
     call = {"engagement_id": 20, "property_hs_timestamp": at, "property_hs_createdate": "2026-01-05T00:00:00Z"}
     schema.add("engagement_call", {}, [call])
@@ -229,6 +249,8 @@ def test_merged_and_deleted_objects_are_what_they_are_through_the_api(tmp_path: 
     # What was won before it was deleted is part of the past; what was open may have been a mistake.
     assert rows(tables, "deal_contacts") == [("2", "10", None)]
     assert dict(tables["stages"][["stage", "outcome"]].itertuples(index=False)) == {"77": "won", "closedwon": "open"}
+    (entry,) = rows(tables, "deal_stage_history")
+    assert entry == ("10", pd.Timestamp(at), pd.Timestamp("2026-01-09T00:00:00Z"), "77")
     only = tables["activities"].iloc[0]
     assert (only["contact_id"], only["type"]) == ("2", "call")
     assert (only["occurred_at"], only["known_at"]) == (pd.Timestamp(at), pd.Timestamp("2026-01-05T00:00:00Z"))
@@ -238,13 +260,15 @@ def test_merged_and_deleted_objects_are_what_they_are_through_the_api(tmp_path: 
 def test_airbyte_may_keep_all_versions_of_an_object_and_its_properties_in_one_document(tmp_path: Path) -> None:
     schema = Schema()
     columns = {"id": "text", "updatedAt": "timestamptz", "archived": "boolean", "properties": "json"}
+    columns |= {"_airbyte_extracted_at": "timestamptz", "_ab_cdc_deleted_at": "timestamptz"}
     versions = [
         {"id": "1", "updatedAt": f"2026-01-0{day}T00:00:00Z", "archived": False, "properties": {"country": country}}
         for day, country in ((1, "DE"), (3, "FR"), (2, "ES"))
     ]
     for version in versions:
         version["properties"] |= {"createdate": "2026-01-01T00:00:00Z"}
-    schema.add("contacts", columns, versions)
+    gone = {"id": "2", "_ab_cdc_deleted_at": "2026-01-05T00:00:00Z", "properties": versions[0]["properties"]}
+    schema.add("contacts", columns, [*versions, gone])
     schema.add("contacts_archived", columns, [{**versions[0], "archived": True}])
 
     tables, _ = read(schema.to_duckdb(tmp_path / "landing.duckdb"), "airbyte")

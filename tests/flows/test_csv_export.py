@@ -243,6 +243,25 @@ def test_a_person_is_told_what_is_still_to_be_said(tmp_path: Path) -> None:
     assert "is there already" in again.stderr
 
 
+def test_a_file_that_a_spreadsheet_saved_with_semicolons_is_refused(tmp_path: Path) -> None:
+    contacts = tmp_path / "contacts.csv"
+    contacts.write_text("Record ID;Create Date\n1;2026-01-01 00:00\n", encoding="utf-8")
+
+    result = leadline("map", contacts, "--out", tmp_path / "mapping.yaml")
+
+    assert result.exit_code == 2
+    assert "Take the file as it was downloaded" in result.stderr
+
+
+def test_a_mapping_that_is_not_there_is_told_with_how_to_make_one(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "source: {kind: csv_export, mapping: nowhere.yaml}\n")
+
+    result = leadline("check", "--config", config, "--home", tmp_path / "home")
+
+    assert result.exit_code == 2
+    assert "Draft one with leadline map" in result.stderr
+
+
 def test_a_script_reads_the_draft_as_json(tmp_path: Path) -> None:
     said = leadline_json("map", *write_export(tmp_path, "de"), "--out", tmp_path / "mapping.yaml")
 

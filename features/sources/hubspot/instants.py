@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
+
+_LENGTH: Final = len("2026-01-02T00:00:00.000Z")
 
 
 def iso(moment: datetime) -> str:
@@ -11,7 +14,9 @@ def iso(moment: datetime) -> str:
     >>> iso(datetime(2026, 1, 2, tzinfo=UTC))
     '2026-01-02T00:00:00.000Z'
     """
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def iso_of(text: str | None) -> str | None:
@@ -22,6 +27,9 @@ def iso_of(text: str | None) -> str | None:
     """
     if not text:
         return None
+    if len(text) == _LENGTH and text[23] == "Z" and text[10] == "T":
+        # As HubSpot mostly writes it, and this module always: of millions, not parsed again.
+        return text
     try:
         return iso(instant(text))
     except (ValueError, OverflowError, OSError):

@@ -62,7 +62,7 @@ class HubSpotSettings(ContentSettings, ConnectionSettings):
     web_events: bool = Field(
         default=False, description="Read page views: Enterprise only, and one request for each changed contact."
     )
-    lanes: int = Field(default=4, ge=1, le=8, description="How many kinds of objects are read at the same time.")
+    lanes: int = Field(default=8, ge=1, le=10, description="How many kinds of objects are read at the same time.")
     index_lag_minutes: float = Field(default=5, ge=1, description="Search is not believed about the last minutes.")
     overlap_minutes: float = Field(default=10, ge=1, description="What each reading repeats of the one before.")
     sweep_days: float = Field(

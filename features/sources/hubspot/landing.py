@@ -171,6 +171,15 @@ class Landing:
         self._connection.executemany(spread, [(kind, stand_in) for kind in kinds])
         self._connection.execute("DELETE FROM links WHERE kind = ?", (stand_in,))
 
+    def name_companies(self) -> None:
+        """Let contacts whose company no property tells belong to the first company that they are linked to."""
+        self._connection.execute(
+            "UPDATE records SET properties = json_set(properties, '$.associatedcompanyid', CAST(l.company AS TEXT)) "
+            "FROM (SELECT id AS contact, min(to_id) AS company FROM links "
+            "WHERE kind = 'contacts' AND to_kind = 'companies' GROUP BY id) l "
+            "WHERE kind = 'contacts' AND id = l.contact"
+        )
+
     def known(self, kind: str, ids: Sequence[int]) -> dict[int, tuple[str, dict[str, str]]]:
         """Return when each landed object was changed last, and its values."""
         marks = ",".join("?" * len(ids))

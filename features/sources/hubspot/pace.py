@@ -110,24 +110,31 @@ class Pace:
         self._searches = Window(self.settings.searches_per_second, 1.0)
         self._held_until = self.clock.monotonic()
         self._lock = threading.Lock()
+        # Whoever waits is next: without a queue one of several would now and then be left behind to the end.
+        self._queues = {search: threading.Lock() for search in (False, True)}
 
     def wait_turn(self, *, search: bool) -> bool:
         """Wait until one more request may be sent, and take its place; false if only what is others' is left today."""
-        windows = self._windows(search=search)
-        while True:
-            with self._lock:
-                if self.day_is_spent:
-                    return False
-                moment = self.clock.monotonic()
-                wait = max(self._held_until - moment, *(window.wait(moment) for window in windows))
+        with self._queues[search]:
+            while not self.day_is_spent:
+                wait = self._take_turn(self._windows(search=search))
                 if wait <= 0:
-                    for window in windows:
-                        window.under_way += 1
-                    if self.daily_left is not None:
-                        self.daily_left -= 1
                     return True
-            # Clocks are not exact: less than a millisecond might never pass.
-            self.clock.sleep(max(wait, 0.001))
+                # Clocks are not exact: less than a millisecond might never pass.
+                self.clock.sleep(max(wait, 0.001))
+        return False
+
+    def _take_turn(self, windows: list[Window]) -> float:
+        """Take a place in all windows if there is one; else return how long to wait."""
+        with self._lock:
+            moment = self.clock.monotonic()
+            wait = max(self._held_until - moment, *(window.wait(moment) for window in windows))
+            if wait <= 0:
+                for window in windows:
+                    window.under_way += 1
+                if self.daily_left is not None:
+                    self.daily_left -= 1
+            return wait
 
     def sent(self, *, search: bool) -> None:
         """Count a request, once its answer is there."""

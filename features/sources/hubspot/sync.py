@@ -15,6 +15,7 @@ from features.sources.hubspot.instants import instant, iso, millis
 from features.sources.hubspot.kinds import HubSpotSettings, Kind, kinds_of
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.lanes import run_side_by_side
+from features.sources.hubspot.linking import inline_links, read_links
 from features.sources.hubspot.positions import Position, digest_of
 from features.sources.hubspot.streams import read_email_events, read_web_events
 
@@ -26,7 +27,6 @@ _BIN_DAYS: Final = 85
 # More than a company deletes for good between two sweeps.
 _MANY: Final = 100
 _LARGE_SHARE: Final = 0.1
-PRIMARY_TYPES: Final = frozenset({1, 5})
 
 
 def _say_nothing(_words: str) -> None:
@@ -229,19 +229,10 @@ class Sync:
             self.landing.add_due("web", "contacts", [int(one["id"]) for one in objects])
 
     def _land_inline_links(self, kind: Kind, found: Iterable[Mapping[str, Any]]) -> None:
-        linked: dict[str, dict[int, dict[int, bool]]] = {to: {} for to in kind.links}
-        for one in found:
-            number, given = int(one["id"]), one.get("associations") or {}
-            for to in kind.links:
-                part = given.get(to) or {}
-                targets = linked[to].setdefault(number, {})
-                for result in part.get("results", []):
-                    primary = to == "companies" and not str(result.get("type")).endswith("_unlabeled")
-                    targets[int(result["id"])] = targets.get(int(result["id"]), False) or primary
-                if next_cursor(part) is not None:
-                    self.landing.add_due(f"links to {to}", kind.name, [number])
-        for to, links in linked.items():
+        told = inline_links(kind, found)
+        for to, links in told.links.items():
             self.landing.replace_links(kind.name, to, links)
+            self.landing.add_due(f"links to {to}", kind.name, told.unfinished[to])
 
     def _land_sweep(
         self, kind: Kind, found: Sequence[Mapping[str, Any]], position: Position, *, archived: bool
@@ -335,27 +326,11 @@ class Sync:
         for to in kind.links:
             task = f"links to {to}"
             while ids := self.landing.due(task, kind.name, limit=LINKS_PAGE):
-                links = self._read_links(kind, to, ids)
+                links = read_links(self.client, kind, to, ids)
                 with self.landing.page():
                     self.landing.replace_links(kind.name, to, links)
                     self.landing.done(task, kind.name, ids)
                 self.told(f"{kind.name}: links of {len(ids)} to {to}")
-
-    def _read_links(self, kind: Kind, to: str, ids: Sequence[int]) -> dict[int, dict[int, bool]]:
-        links: dict[int, dict[int, bool]] = {number: {} for number in ids}
-        inputs: list[dict[str, str]] = [{"id": str(number)} for number in ids]
-        while inputs:
-            found = self.client.post(self.client.paths.links(kind.name, to), {"inputs": inputs}).body["results"]
-            inputs = []
-            for one in found:
-                number, following = int(one["from"]["id"]), next_cursor(one)
-                for target in one["to"]:
-                    types = {int(kind_of_link["typeId"]) for kind_of_link in target.get("associationTypes", [])}
-                    primary = to == "companies" and bool(types & PRIMARY_TYPES)
-                    links[number][int(target["toObjectId"])] = primary
-                if following is not None:
-                    inputs.append({"id": str(number), "after": following})
-        return links
 
 
 def _present(kind: Kind, one: Mapping[str, Any]) -> dict[str, str]:

@@ -33,7 +33,7 @@ UNLABELED: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One value of a property: what it was from then on, and who said so."""
 
@@ -48,7 +48,7 @@ class Entry:
         return plain | ({"sourceId": self.source_id} if self.source_id else {})
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """One object; ``history`` holds its entries oldest first."""
 

@@ -38,7 +38,7 @@ def _objects(kind: str, stream: str, *linked: str) -> ObjectTable:
 AIRBYTE: Final = Layout(
     tool="Airbyte",
     objects=(
-        _objects("contacts", "contacts"),
+        _objects("contacts", "contacts", "companies"),
         _objects("companies", "companies"),
         _objects("deals", "deals", "contacts", "companies"),
         *(_objects(kind, f"engagements_{kind}", "contacts", "deals") for kind in _ENGAGEMENTS),

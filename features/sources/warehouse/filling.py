@@ -12,8 +12,8 @@ from features.sources.hubspot.activities import OUTCOMES
 from features.sources.hubspot.instants import instant, millis
 from features.sources.hubspot.kinds import ContentSettings, Kind, kinds_of
 from features.sources.hubspot.landing import Landing, merged_ids
+from features.sources.hubspot.linking import PRIMARY_TYPES
 from features.sources.hubspot.streams import EMAIL_TYPES
-from features.sources.hubspot.sync import PRIMARY_TYPES
 from features.sources.warehouse.database import Database
 from features.sources.warehouse.definitions import read_definitions
 from features.sources.warehouse.layouts import ENGAGEMENTS, HistoryTable, Layout, Names, ObjectTable
@@ -178,16 +178,20 @@ class _Filling:
     def _read_links(self) -> None:
         for table in self.layout.links:
             for relation in self.tables.all(table.tables):
-                for chunk in _chunks(self._rows(relation, table.key, table.target, more=(table.type,))):
-                    links = [(id_of(key), id_of(target), id_of(kind)) for key, target, kind in chunk]
+                rows = self._rows(relation, table.key, table.target, more=(table.type, table.deleted), unless=3)
+                for chunk in _chunks(rows):
                     self.landing.load(
                         "links",
                         [
-                            (table.kind, key, table.to, target, int(kind in PRIMARY_TYPES))
-                            for key, target, kind in links
-                            if key is not None and target is not None
+                            (table.kind, key, table.to, target, int(id_of(kind) in PRIMARY_TYPES))
+                            for one, other, kind, deleted in chunk
+                            if (key := id_of(one)) is not None
+                            and (target := id_of(other)) is not None
+                            and not is_set(deleted)
                         ],
                     )
+        if "associatedcompanyid" in self.missing.get("contacts", ()):
+            self.landing.name_companies()
         self.landing.spread_links(ENGAGEMENTS, list(self.settings.engagements))
 
     def _read_events(self) -> None:

@@ -52,7 +52,7 @@ class HistoryTable:
 
 @dataclass(frozen=True)
 class LinkTable:
-    """Links between objects of two kinds; ``type`` is HubSpot's number of the kind of link."""
+    """Links between objects of two kinds; ``type`` is HubSpot's number of the kind of link, ``deleted`` a flag."""
 
     kind: str
     to: str
@@ -60,6 +60,7 @@ class LinkTable:
     key: Names
     target: Names
     type: Names = ()
+    deleted: Names = ("_fivetran_deleted",)
 
 
 @dataclass(frozen=True)

@@ -44,5 +44,9 @@ class Tables:
         """Yield rows with these columns; one that is None yields None."""
         there = list(dict.fromkeys(name for name in columns if name is not None))
         places = [None if name is None else there.index(name) for name in columns]
-        for row in self.database.rows(Wanted(relation, there, **wanted)):
-            yield tuple(None if place is None else row[place] for place in places)
+        rows = self.database.rows(Wanted(relation, there, **wanted))
+        if places == list(range(len(there))):
+            yield from rows
+            return
+        for row in rows:
+            yield tuple([None if place is None else row[place] for place in places])

@@ -16,14 +16,14 @@ def text_of(value: Any) -> str | None:
     >>> text_of(datetime(2026, 1, 2)), text_of(1200.0), text_of(True), text_of("")
     ('2026-01-02T00:00:00.000Z', '1200', 'true', None)
     """
-    if value is None or value == "":
-        return None
     if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
+        return value or None
+    if value is None:
+        return None
     if isinstance(value, datetime):
         return iso(value if value.tzinfo is not None else value.replace(tzinfo=UTC))
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float):
@@ -33,7 +33,7 @@ def text_of(value: Any) -> str | None:
 
 def instant_of(value: Any) -> str | None:
     """Return an instant as text that sorts as time, whether the database has it as a time, text or milliseconds."""
-    return iso_of(text_of(value))
+    return text_of(value) if isinstance(value, datetime) else iso_of(text_of(value))
 
 
 def id_of(value: Any) -> int | None:
@@ -42,6 +42,8 @@ def id_of(value: Any) -> int | None:
     >>> id_of("501"), id_of(501.0), id_of("x"), id_of(None)
     (501, 501, None, None)
     """
+    if isinstance(value, int):
+        return value
     text = text_of(value)
     return int(text) if text is not None and text.isdigit() else None
 
