@@ -28,7 +28,7 @@ _SAID: Final = {
 def audit_question(workplace: Workplace, tables: CrmTables, *, question: Question, as_of: pd.Timestamp) -> Audit:
     """Audit what a training as of ``as_of`` would learn from; nothing is written."""
     from features.engines.engine import computing_with
-    from models.contact_training import audit_of_contacts
+    from models.contact_start import audit_of_contacts
     from models.deal_training import audit_of_deals
 
     run = audit_of_contacts if question == "contacts" else audit_of_deals

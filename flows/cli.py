@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_map import map_files
 from flows.commands_models import models
 from flows.commands_rules import rules
 from flows.commands_serve import keys, serve
 from flows.commands_tune import tune
+from flows.commands_why import why
 from flows.commands_writeback import writeback_command
 from flows.usage import (
     QUESTIONS,
@@ -271,17 +273,21 @@ def list_features(question: Any, as_json: bool) -> None:
 
 
 main.add_command(rules)
+main.add_command(why)
 
 
 @main.command()
 @click.option("--batch", help="Which batch; the latest by default.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
+@click.option(
+    "--language", type=click.Choice(["en", "de"]), help="Its language; the one configured for the run by default."
+)
 @home_option
-def report(batch: str | None, out: Path | None, home: Path) -> None:
+def report(batch: str | None, out: Path | None, language: Any, home: Path) -> None:
     """Write the report of a batch again."""
     from flows.reporting import write_batch_report
 
-    click.echo(write_batch_report(home=home, batch_id=batch, out=out))
+    click.echo(write_batch_report(home=home, batch_id=batch, out=out, language=language))
 
 
 @main.command()
@@ -314,6 +320,7 @@ def doctor(home: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
+main.add_command(map_files)
 main.add_command(models)
 main.add_command(backtest)
 main.add_command(tune)

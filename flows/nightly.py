@@ -21,6 +21,7 @@ from features.findings import Finding
 from features.sources.hubspot.client import UnavailableError
 from flows import extracting, pipeline
 from flows.answers import write_answer, write_refusal
+from flows.changing import explain_changes
 from flows.lease import home_lock, store_lease
 from flows.reporting import report_step
 from flows.run import outcome_dict, use_words
@@ -79,9 +80,10 @@ def build_features(config: str, data: str | None, home: str, as_of: str, extract
 
 @flow(name="score")
 def score(config: str, data: str | None, home: str, as_of: str, extracted: Plain, question: Question) -> None:
-    """Score everyone whose features were built."""
-    tables = _extract(extracted).tables
-    pipeline.score(_workplace(config, data, home), tables, question=question, as_of=pd.Timestamp(as_of))
+    """Score everyone whose features were built, and say what changed a score since the batch before."""
+    workplace, kept, instant = _workplace(config, data, home), _extract(extracted), pd.Timestamp(as_of)
+    pipeline.score(workplace, kept.tables, question=question, as_of=instant)
+    explain_changes(workplace, kept, question=question, as_of=instant)
 
 
 @flow(name="publish")

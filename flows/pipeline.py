@@ -196,7 +196,7 @@ def build_features(
     from models.deal_scoring import deal_matrix, deal_population
 
     bundle = bundle_for(workplace, question=question, as_of=as_of)
-    folder = _run_folder(workplace, as_of)
+    folder = run_folder(workplace, as_of)
     files = folder / f"{question}_population.parquet", folder / f"{question}_matrix.parquet"
     with computing_with(workplace.engine()):
         if question == "contacts":
@@ -235,9 +235,9 @@ def score(workplace: Workplace, tables: CrmTables, *, question: Question, as_of:
     from serving.contract import contract_of
 
     bundle = bundle_for(workplace, question=question, as_of=as_of)
-    folder = _run_folder(workplace, as_of)
+    folder = run_folder(workplace, as_of)
     population = pd.read_parquet(folder / f"{question}_population.parquet")
-    matrix = _read_matrix(folder / f"{question}_matrix.parquet", names=bundle.data.contract.names)
+    matrix = read_matrix(folder / f"{question}_matrix.parquet", names=bundle.data.contract.names)
     scorer = score_contacts if question == "contacts" else score_deals
     with closing(workplace.store()) as store:
         previous = store.previous(question, before=as_of.to_pydatetime())
@@ -272,15 +272,18 @@ def publish(
     ``refused`` tells, for questions that cannot be scored, the reason; with a ``lease`` nothing is
     published once another run has taken that over.
     """
+    from flows.report_facts import report_facts
     from serving.store import Batch, batch_digest
 
     if not questions:
         reasons = "; ".join(refused.values())
         raise NothingPublishableError(f"no question could be scored, so nothing was published: {reasons}")
-    folder = _run_folder(workplace, as_of)
-    frames = {question: pd.read_parquet(folder / f"{question}_scores.parquet") for question in questions}
+    folder = run_folder(workplace, as_of)
+    frames = {question: _scored(folder, question) for question in questions}
     bundles = {question: bundle_for(workplace, question=question, as_of=as_of) for question in questions}
     tables = extracted.tables
+    with closing(workplace.store()) as store:
+        facts = report_facts(workplace, tables, store, frames=frames, bundles=bundles, as_of=as_of)
     batch = Batch(
         batch_id="unnamed",
         as_of=as_of.to_pydatetime(),
@@ -298,6 +301,7 @@ def publish(
                 question: drift_of(bundle, pd.read_parquet(folder / f"{question}_matrix.parquet"))
                 for question, bundle in bundles.items()
             },
+            "report": facts,
         },
         cards={question: _card(bundle) for question, bundle in bundles.items()},
     )
@@ -332,6 +336,13 @@ def write_parquet(frames: Iterable[pd.DataFrame], file: Path) -> None:
     aside.replace(file)
 
 
+def _scored(folder: Path, question: Question) -> pd.DataFrame:
+    rows = pd.read_parquet(folder / f"{question}_scores.parquet")
+    change = pd.read_parquet(folder / f"{question}_change.parquet")
+    id_column = str(change.columns[0])
+    return rows.assign(change=rows[id_column].map(change.set_index(id_column)["change"]))
+
+
 def _card(bundle: Bundle) -> dict[str, Any]:
     """Return what readers of the scores may ask about a model, who have no registry at hand."""
     return {
@@ -342,14 +353,16 @@ def _card(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _read_matrix(file: Path, *, names: list[str]) -> Matrix:
+def read_matrix(file: Path, *, names: list[str]) -> Matrix:
+    """Return the matrix that ``build_features`` wrote."""
     from features.matrix import Matrix
 
     frame = pd.read_parquet(file)
     return Matrix(snapshots=frame.drop(columns=names), features=frame[names])
 
 
-def _run_folder(workplace: Workplace, as_of: pd.Timestamp) -> Path:
+def run_folder(workplace: Workplace, as_of: pd.Timestamp) -> Path:
+    """Return where the steps of a run leave their files."""
     return workplace.work / f"{as_of:%Y%m%dT%H%M%S%fZ}"
 
 

@@ -26,14 +26,15 @@ def store_url(home: Path) -> SecretStr:
     return SecretStr(os.environ.get(STORE_URL_VARIABLE) or f"sqlite:///{home / 'scores.db'}")
 
 
-def store_of(home: Path, *, settings: StoreSettings | None = None) -> ScoreStore:
+def store_of(home: Path, *, settings: StoreSettings | None = None, read_seconds: float | None = None) -> ScoreStore:
     """Return the score store of a home: SQLite in it, or the database that the environment names.
 
     Writing to a SQLite store needs the home to be there; who only reads calls ``require_home`` first.
     """
     from serving.store import DEFAULTS, ScoreStore
 
-    return ScoreStore(store_url(home).get_secret_value(), settings=settings or DEFAULTS)
+    url = store_url(home).get_secret_value()
+    return ScoreStore(url, read_seconds=read_seconds, settings=settings or DEFAULTS)
 
 
 def is_here(home: Path) -> bool:

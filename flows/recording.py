@@ -15,14 +15,18 @@ def files_of(bundle: Bundle) -> dict[str, str]:
     """Return the card, and reliability and gains as SVG where there was a test, by file name."""
     from models.gate import SCORER_OF
     from models.model_card import model_card
+    from serving.report_language import language
     from serving.report_pictures import question_pictures
 
     pictures = question_pictures(
+        language("en"),
         question=bundle.data.question,
         families=(),
         scorers=bundle.evaluation["scorers"],
         lead=SCORER_OF[bundle.data.use],
         stages=(),
+        rules=(),
+        mark=0.2,
     )
     # In a page a picture needs no namespace; as a file of its own it does.
     figures = {

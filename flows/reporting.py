@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.registry import ModelVersion
     from serving.report import QuestionReport
+    from serving.report_language import Code
     from serving.store import StoredBatch
 
 
@@ -25,13 +26,21 @@ class LostModelError(LeadScoringError):
     """The registry does not hold the model of a published batch."""
 
 
-def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | None = None) -> Path:
-    """Write the report of a batch (the latest by default) and return its file; the same batch gives the same bytes."""
+def write_batch_report(
+    *, home: Path, batch_id: str | None = None, out: Path | None = None, language: Code | None = None
+) -> Path:
+    """Write the report of a batch (the latest by default) and return its file; the same batch gives the same bytes.
+
+    ``language`` stands in for the one that was configured when the batch was made.
+    """
     from serving.report import ReportInput, render_report, write_report
+    from serving.report_changes import STALE_AFTER_HOURS
 
     require_home(home)
     batch = _published(home, batch_id)
     summary = batch.summary
+    facts = summary.get("report", {})
+    newest = facts.get("newest_fact")
     report = ReportInput(
         title=summary["title"],
         as_of=pd.Timestamp(batch.as_of),
@@ -41,6 +50,11 @@ def write_batch_report(*, home: Path, batch_id: str | None = None, out: Path | N
         table_rows=summary["table_rows"],
         findings=summary["findings"],
         questions=[_question(home, batch, version) for version in models_of(home, batch_id=batch.batch_id).values()],
+        language=language or facts.get("language", "en"),
+        calls_a_week=facts.get("calls_a_week"),
+        newest_fact=None if newest is None else pd.Timestamp(newest),
+        stale_after_hours=facts.get("stale_after_hours", STALE_AFTER_HOURS),
+        retrain_after_days=facts.get("retrain_after_days"),
     )
     file = out or home / "reports" / f"{batch.batch_id}.html"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +103,7 @@ def _question(home: Path, batch: StoredBatch, version: ModelVersion) -> Question
 
     bundle = load_bundle(version.bundle, version=version.tags["bundle"])
     question = version.question
+    facts = batch.summary.get("report", {}).get("questions", {}).get(question, {})
     with closing(store_of(home)) as store:
         scores = store.read(question, batch.batch_id)
     return QuestionReport(
@@ -100,9 +115,13 @@ def _question(home: Path, batch: StoredBatch, version: ModelVersion) -> Question
         scores=scores,
         stages=_stages(bundle, scores) if question == "deals" else (),
         left_out=bundle.data.left_out,
-        support_note=_support_note(bundle),
+        support=_support(bundle),
         calibrated=bundle.data.calibrated,
         drift=batch.summary.get("drift", {}).get(question),
+        trained_as_of=pd.Timestamp(bundle.data.trained_as_of),
+        drivers_before=facts.get("drivers_before"),
+        changes=facts.get("changes"),
+        groups=facts.get("groups"),
     )
 
 
@@ -137,12 +156,9 @@ def _stage_words(bundle: Bundle) -> tuple[str, ...]:
     return tuple(word.split(": ", 1)[1] if many else word for word in words)
 
 
-def _support_note(bundle: Bundle) -> str:
+def _support(bundle: Bundle) -> dict[str, Any]:
+    """Say how far ahead the scores speak."""
     if bundle.data.question == "contacts":
-        return f"A win is a won deal within {bundle.data.horizon_days:g} days."
+        return {"horizon_days": bundle.data.horizon_days}
     ends = bundle.data.edges or {"all pipelines": bundle.data.shared_edges}
-    reach = {name: f"{edges[-1]:.0f} days" for name, edges in sorted(ends.items())}
-    if len(set(reach.values())) == 1:
-        return f"The history supports statements up to {next(iter(reach.values()))} ahead; nothing beyond is promised."
-    told = ", ".join(f"{days} for {name}" for name, days in reach.items())
-    return f"The history supports statements so far ahead, and nothing beyond is promised: {told}."
+    return {"pipelines": {name: edges[-1] for name, edges in ends.items()}}

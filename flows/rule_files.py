@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flows.settings import ConfigurationError, load_rule_file
+from flows.yaml_text import comments, scalar
 from models.point_rules import PointRules
 from models.rule_language import SheetLine
 
-_PLAIN: Final = re.compile(r"[^\W\d][\w./%<>()+ -]*[\w.%)]|[^\W\d]")
-_NOT_WORDS: Final = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
 _COLUMNS: Final = {
     "criterion": ("criterion", "rule", "condition", "kriterium", "regel"),
     "points": ("points", "score", "punkte"),
@@ -26,26 +22,26 @@ _COLUMNS: Final = {
 
 def rules_text(rules: PointRules, *, head: Sequence[str] = (), foot: Sequence[str] = ()) -> str:
     """Return a rule sheet as YAML, a criterion a line; ``head`` and ``foot`` become comments."""
-    lines = _comments(head)
+    lines = comments(head)
     for name, group in rules.groups():
         if not group.criteria:
             continue
-        lines.append(f"{_scalar(name)}:")
+        lines.append(f"{scalar(name)}:")
         settings = group.model_dump(exclude_defaults=True, exclude={"criteria"})
-        lines += [f"  {key}: {_scalar(value)}" for key, value in settings.items()]
+        lines += [f"  {key}: {scalar(value)}" for key, value in settings.items()]
         lines.append("  criteria:")
         for criterion in group.criteria:
             keys = criterion.model_dump(by_alias=True, exclude_defaults=True)
             ordered = {"name": keys.pop("name"), **{key: keys[key] for key in keys if key != "points"}}
             ordered["points"] = criterion.points
-            lines.append("    - {" + ", ".join(f"{key}: {_scalar(value)}" for key, value in ordered.items()) + "}")
+            lines.append("    - {" + ", ".join(f"{key}: {scalar(value)}" for key, value in ordered.items()) + "}")
     for key in ("cap", "floor", "learned_until"):
         if getattr(rules, key) is not None:
-            lines.append(f"{key}: {_scalar(getattr(rules, key))}")
+            lines.append(f"{key}: {scalar(getattr(rules, key))}")
     thresholds = rules.thresholds.model_dump(exclude_none=True)
     if thresholds:
-        lines.append("thresholds: {" + ", ".join(f"{key}: {_scalar(value)}" for key, value in thresholds.items()) + "}")
-    return "\n".join([*lines, *_comments(foot)]) + "\n"
+        lines.append("thresholds: {" + ", ".join(f"{key}: {scalar(value)}" for key, value in thresholds.items()) + "}")
+    return "\n".join([*lines, *comments(foot)]) + "\n"
 
 
 def write_rules(file: Path, text: str) -> PointRules:
@@ -94,21 +90,3 @@ def _places(heading: Iterable[str]) -> dict[str, int]:
     words = [cell.strip().lower() for cell in heading]
     found = {key: words.index(word) for key, names in _COLUMNS.items() for word in names if word in words}
     return found if {"criterion", "points"} <= set(found) else {}
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_scalar(item) for item in value) + "]"
-    if isinstance(value, datetime):
-        return json.dumps(value.isoformat())
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_WORDS:
-        return value
-    # YAML would fold a line separator, and knows no surrogates.
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in text)
-
-
-def _comments(lines: Iterable[str]) -> list[str]:
-    return [("# " + " ".join("".join(c if c.isprintable() else " " for c in line).split())).rstrip() for line in lines]

@@ -15,6 +15,7 @@ from features.catalogue import Question
 from features.tables import CrmTables
 from flows import pipeline
 from flows.answers import write_answer, write_refusal
+from flows.changing import explain_changes
 from flows.console import Progress
 from flows.extracting import Extract, extract
 from flows.lease import home_lock, store_lease
@@ -135,6 +136,7 @@ def score_and_publish(
         with progress.step(f"Scoring {question} and finding the reasons"):
             pipeline.build_features(workplace, extracted, question=question, as_of=as_of)
             pipeline.score(workplace, tables, question=question, as_of=as_of)
+            explain_changes(workplace, extracted, question=question, as_of=as_of)
     with progress.step("Publishing the batch") as step:
         published = pipeline.publish(
             workplace, extracted, lease=lease, as_of=as_of, now=now, refused=refused, questions=questions

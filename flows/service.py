@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
-
 from features.errors import LeadScoringError
 from flows.places import require_home, store_of
-from serving.api.app import make_app
+from serving.api.connections import make_server
 from serving.api.service import make_service
 from serving.keys import list_keys
 from serving.settings import ApiSettings, StoreSettings
@@ -34,14 +33,10 @@ def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callabl
 
         settings = load_settings(config)
         keeping, limits = settings.store, settings.api
-    store = store_of(home, settings=keeping)
+    store = store_of(home, settings=keeping, read_seconds=limits.query_seconds)
     refuse_openness(host, store)
-    service = make_service(store=store, home=home, settings=limits, clock=lambda: datetime.now(UTC))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            make_app(service), log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30
-        )
-    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    server = make_server(make_service(store=store, home=home, settings=limits, clock=lambda: datetime.now(UTC)))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

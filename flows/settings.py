@@ -17,18 +17,22 @@ from features.errors import LeadScoringError
 from features.feature_contract import FeatureSettings
 from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
+from features.sources.csv_export.mapping import ExportMapping
 from features.sources.hubspot.client import Credentials
 from features.sources.hubspot.kinds import HubSpotSettings
 from features.sources.synthetic import SyntheticSettings
+from features.sources.warehouse.settings import WarehouseSettings
 from models.audit import AuditSettings
 from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
 from models.cutoffs import SplitSettings
+from models.driver_refits import DriverSettings
 from models.gate import GateSettings
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
 from models.signing import SigningSettings
+from models.subgroups import SegmentSettings
 from models.training import TrainingSettings
 from serving.settings import ApiSettings, StoreSettings
 from serving.writeback.fields import WriteBackSettings
@@ -69,8 +73,24 @@ class HubSpotSourceSettings(HubSpotSettings):
     kind: Literal["hubspot"]
 
 
+class WarehouseSourceSettings(WarehouseSettings):
+    """A schema of a database; the URL that leads there comes from the environment alone."""
+
+    kind: Literal["warehouse"]
+
+
+class CsvExportSettings(BaseModel):
+    """Files of HubSpot's export button."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["csv_export"]
+    mapping: Path = Field(description="What their columns mean; leadline map drafts it. The files lie beside it.")
+
+
 SourceSettings = Annotated[
-    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings, Field(discriminator="kind")
+    FolderSettings | SyntheticSourceSettings | HubSpotSourceSettings | WarehouseSourceSettings | CsvExportSettings,
+    Field(discriminator="kind"),
 ]
 
 
@@ -80,6 +100,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     title: str = Field(default="Lead scores", description="Heads the report.")
+    language: Literal["en", "de"] = Field(default="en", description="The report's language: en or de.")
+    calls_a_week: float | None = Field(
+        default=None, gt=0, description="How many contacts the team can call a week; the report says how far that goes."
+    )
     source: SourceSettings = SyntheticSourceSettings(kind="synthetic")
     questions: tuple[Question, ...] = Field(default=("contacts", "deals"), min_length=1, description="What is scored.")
     horizon_days: float = Field(default=90.0, gt=0, description="Contacts: won within this many days.")
@@ -109,6 +133,8 @@ class Settings(BaseModel):
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
+    drivers: DriverSettings = DriverSettings()
+    segments: SegmentSettings = SegmentSettings()
     signing: SigningSettings = SigningSettings()
     writeback: WriteBackSettings = WriteBackSettings()
     store: StoreSettings = StoreSettings()
@@ -135,6 +161,11 @@ def load_rules(settings: Settings, *, config: Path) -> PointRules:
 def load_rule_file(file: Path) -> PointRules:
     """Read a rule sheet; what is wrong with it is told with its line and its key."""
     return _validated(PointRules, _read_yaml(file), file=file)
+
+
+def load_mapping(file: Path) -> ExportMapping:
+    """Read a mapping of exported files; what is wrong with it is told with its line and its key."""
+    return _validated(ExportMapping, _read_yaml(file), file=file)
 
 
 def resolve(path: Path, *, config: Path) -> Path:
@@ -177,6 +208,11 @@ def hubspot_credentials() -> Credentials:
         client_secret=_secret("LEADLINE_HUBSPOT_CLIENT_SECRET"),
         refresh_token=_secret("LEADLINE_HUBSPOT_REFRESH_TOKEN"),
     )
+
+
+def warehouse_address() -> SecretStr | None:
+    """Return the URL that leads to the warehouse, from the environment."""
+    return _secret("LEADLINE_WAREHOUSE_URL")
 
 
 def _secret(variable: str) -> SecretStr | None:

@@ -32,10 +32,17 @@ class Commands(click.Group):
             from features.properties import UnknownPropertyError
             from features.sources.folder import MissingFolderError
             from features.sources.hubspot.client import TokenRefusedError
+            from features.sources.warehouse.database import WarehouseAddressError
             from flows.settings import ConfigurationError
 
             click.echo(f"error: {error}", err=True)
-            misconfigured = (ConfigurationError, MissingFolderError, TokenRefusedError, UnknownPropertyError)
+            misconfigured = (
+                ConfigurationError,
+                MissingFolderError,
+                TokenRefusedError,
+                UnknownPropertyError,
+                WarehouseAddressError,
+            )
             sys.exit(2 if isinstance(error, misconfigured) else 1)
         except OSError as error:
             if error.errno not in UNUSABLE_PLACE:

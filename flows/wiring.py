@@ -16,16 +16,20 @@ from flows.console import Ticker
 from flows.places import store_of
 from flows.settings import (
     ConfigurationError,
+    CsvExportSettings,
     FolderSettings,
     HubSpotSourceSettings,
     Settings,
     SyntheticSourceSettings,
+    WarehouseSourceSettings,
     hubspot_credentials,
+    load_mapping,
     load_rules,
     load_settings,
     public_key,
     resolve,
     signing_key,
+    warehouse_address,
 )
 from models.point_rules import PointRules
 from models.signing import Trust
@@ -119,7 +123,7 @@ class Workplace:
 
 
 def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
-    """Build everything that a configuration names; ``data`` replaces the folder of a folder source."""
+    """Build everything that a configuration names; ``data`` replaces the folder that files are read from."""
     settings = load_settings(config)
     source, name = make_source(settings, config=config, data=data, home=home)
     return Workplace(
@@ -136,6 +140,11 @@ def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
 def make_source(settings: Settings, *, config: Path, data: Path | None, home: Path) -> tuple[Source, str]:
     """Return the source of CRM tables and a short name for it that gives no path away."""
     chosen = settings.source
+    if isinstance(chosen, CsvExportSettings):
+        from features.sources.csv_export.source import CsvExportSource
+
+        file = resolve(chosen.mapping, config=config)
+        return CsvExportSource(mapping=load_mapping(file), folder=data or file.parent), f"export, {file.name}"
     if isinstance(chosen, FolderSettings) or data is not None:
         from features.sources.folder import FolderSource
 
@@ -157,6 +166,10 @@ def make_source(settings: Settings, *, config: Path, data: Path | None, home: Pa
             tell=Ticker().tell,
         )
         return source, "HubSpot"
+    if isinstance(chosen, WarehouseSourceSettings):
+        from features.sources.warehouse.source import WarehouseSource
+
+        return WarehouseSource(settings=chosen, address=warehouse_address()), f"warehouse, landed by {chosen.landing}"
     from features.sources.synthetic import SyntheticSource
 
     return SyntheticSource(chosen), f"invented CRM, seed {chosen.seed}, {chosen.contacts:,} contacts"

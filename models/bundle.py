@@ -34,6 +34,7 @@ from models.bundle_files import (
 )
 from models.bundle_trial import try_first
 from models.calibration import Calibrator
+from models.comparisons import Comparison
 from models.evaluation import Use
 from models.explanation import Reference
 from models.intervals import VennAbers
@@ -52,7 +53,8 @@ class BundleData(BaseModel):
     """Everything about a trained question that is not the booster itself.
 
     ``use`` says what its scores are: the model, or the fallback that the test preferred. ``edges`` are the future
-    buckets of each pipeline (deals), ``background`` the rows that effects are computed against (deals). It learnt from
+    buckets of each pipeline (deals), ``background`` the rows that effects are computed against (deals).
+    ``comparisons`` say, for each feature of the contract and each criterion, how winners stood. It learnt from
     what was known from ``trained_from`` until just before ``trained_as_of``; ``step`` says what the ``ladder`` allowed.
     """
 
@@ -84,6 +86,8 @@ class BundleData(BaseModel):
     shared_edges: tuple[float, ...] = ()
     background: tuple[tuple[float | None, ...], ...] = ()
     drivers: tuple[dict[str, Any], ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    points_comparisons: tuple[Comparison, ...] = ()
     left_out: tuple[dict[str, Any], ...] = ()
     ladder: LadderSettings | None = None
     step: Step | None = None

@@ -20,6 +20,7 @@ from features.tables import CrmTables
 from features.visibility import as_known_at
 from models.audit import Audit, AuditSettings
 from models.boosting import BoosterSettings, FloatArray, fit_booster
+from models.comparisons import Comparison, compare_criteria, compare_features
 from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, contact_step
 from models.naive_bayes import OdooNaiveBayes
@@ -94,6 +95,8 @@ class ContactFit:
     left_out: tuple[LeftOut, ...]
     train: LabelledContacts
     shares: DriftReference
+    comparisons: tuple[Comparison, ...]
+    points_comparisons: tuple[Comparison, ...]
 
     def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
         """Build the features of these snapshots."""
@@ -181,6 +184,10 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=train.snapshots["contact_id"].to_numpy()
         ),
+        comparisons=compare_features(
+            contract.features, values=matrix.features.to_numpy(dtype=np.float64), y_obs=train.y_obs, weight=weight
+        ),
+        points_comparisons=compare_criteria(points, y_obs=train.y_obs),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +17,14 @@ from features.tables import CrmTables
 from features.visibility import as_known_at, instant
 from models.boosting import FloatArray
 from models.bundle import Bundle
+from models.comparisons import criterion_words, feature_words
 from models.contact_fit import wins_of
 from models.explanation import additive_effects, booster_parts, centred, reasons_json
+from models.point_reasons import write_points
 from models.point_replay import Points, apply_rules
+from models.points_map import PointsMap
 from models.ranking import agreement, tiers, trends
+from models.reasons import Compared
 
 CUSTOMER: Final = "already a customer"
 _FAMILY_OF_SUBJECT: Final = {
@@ -29,6 +34,8 @@ _FAMILY_OF_SUBJECT: Final = {
     "inactive_days": "recency",
     "deal": "open_deal",
 }
+RULE: Final = "rule_"
+"""How features are called that stand for the lines of a rule sheet."""
 RANK_ONLY: Final = "rank only: the probabilities failed their calibration test"
 
 
@@ -97,6 +104,9 @@ def score_contacts(
             points_engagement=points.engagement,
             points_grade=points.grades(data.rules),
             points_likelihood=np.nan if data.points_map is None else data.points_map.predict(points.total),
+            points_reasons=write_points(
+                points, rules=data.rules, comparisons=data.points_comparisons, question="contacts"
+            ),
             agreement=agreement(
                 order, points=points.total, high_from=data.rules.thresholds.mql, ids=snapshots["contact_id"]
             ),
@@ -116,6 +126,7 @@ def score_contacts(
                 features=described.values,
                 contract=described.features,
                 probability=probability,
+                compared=compared_with(bundle, described.features),
             ),
             not_scored=None,
         )
@@ -150,28 +161,50 @@ def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[
     if data.use == "rules" and data.points_map is not None:
         centre = np.array(data.points_center)
         slope = data.points_map.slope / 10.0
-        parts = (points.log - centre) * slope
+        parts = rule_parts(points=points, points_map=data.points_map)
+        parts[:, :-1] -= centre * slope
         start = float(data.points_map.intercept + slope * centre.sum())
-        # Where no criterion can be judged the log is empty, and what that meant in the past is a part of its own.
-        unknown = np.where(
-            np.isnan(points.total), data.points_map.log_odds(points.total) - data.points_map.intercept, 0.0
-        )
-        _, effects = additive_effects(parts=np.column_stack([parts, unknown]), start=start)
-        return probability, effects, _criteria(points)
+        _, effects = additive_effects(parts=parts, start=start)
+        return probability, effects, criteria_of(points)
     return probability, np.zeros((len(probability), len(features))), Described(features, matrix.features)
 
 
-def _criteria(points: Points) -> Described:
+def compared_with(bundle: Bundle, features: Sequence[Feature]) -> Compared | None:
+    """Return what a value of each feature is compared with: of the model's, or of the lines of the rules."""
+    data = bundle.data
+    if data.use == "rules" and data.question == "contacts":
+        if not data.points_comparisons:
+            return None
+        told = [criterion_words(one, question=data.question) for one in data.points_comparisons]
+        return lambda column, _: told[column] if column < len(told) else ""
+    if not data.comparisons:
+        return None
+    return lambda column, value: feature_words(
+        features[column], data.comparisons[column], value, question=data.question
+    )
+
+
+def rule_parts(*, points: Points, points_map: PointsMap) -> FloatArray:
+    """Return the log-odds that each line of the log adds to the map's intercept (n, lines + 1).
+
+    Where no criterion can be judged the log is empty, and what that meant in the past is the last part.
+    """
+    unknown = np.where(np.isnan(points.total), points_map.log_odds(points.total) - points_map.intercept, 0.0)
+    return np.column_stack([points.log * (points_map.slope / 10.0), unknown])
+
+
+def criteria_of(points: Points) -> Described:
+    """Describe the lines of a log as features, with the points of each as its value."""
     features = [
         Feature(
-            name=f"rule_{place}",
+            name=f"{RULE}{place}",
             family=_FAMILY_OF_SUBJECT.get(line.subject or "", "activity"),
             unit="number",
             words=f"points for {line.name!r}" if line.subject else f"points over the {line.name}",
         )
         for place, line in enumerate(points.lines)
     ]
-    features.append(Feature(name="rule_none", family="profile", unit="number", words="criteria that could be judged"))
+    features.append(Feature(name=f"{RULE}none", family="profile", unit="number", words="criteria that could be judged"))
     values = pd.DataFrame(
         np.column_stack([points.log, points.judged.sum(axis=1)]), columns=[feature.name for feature in features]
     )

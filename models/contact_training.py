@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -10,9 +10,6 @@ import pandas as pd
 
 from features.matrix import Matrix
 from features.tables import CrmTables
-from features.visibility import as_known_at
-from models.audit import Audit
-from models.audit_questions import audit_contacts
 from models.bundle import Bundle, BundleData
 from models.calibration import CalibrationChoice, Calibrator
 from models.champion import Champion, against_champion_of_contacts
@@ -25,8 +22,10 @@ from models.contact_fit import (
 )
 from models.contact_proof import ContactProof, calibrator_of_contacts, prove_contacts
 from models.contact_scoring import contact_effects, everyone_at
+from models.contact_start import start_contacts
 from models.cutoffs import Cutoffs, plan_cutoffs
 from models.drift import FeatureDrift, drift
+from models.driver_refits import refits_of
 from models.drivers import drivers
 from models.evaluation import Evaluation, Verdict
 from models.explanation import Effects, Reference, reference_of
@@ -35,15 +34,15 @@ from models.intervals import VennAbers, fit_venn_abers
 from models.needs import needs_of_contacts
 from models.promotion import Evidence, judge
 from models.refit import contact_refitter
+from models.rule_evidence import rule_evidence
 from models.shift import Shift, population_shift
 from models.stability import Stability, stability
+from models.subgroups import with_segments
 from models.training import (
     NothingToLearnError,
     Trained,
     TrainingSettings,
     evaluation_document,
-    first_fact,
-    in_id_order,
     protocol_of,
     sample_rows,
     with_quality,
@@ -51,57 +50,6 @@ from models.training import (
 
 REFERENCE_ROWS: Final = 4000
 DRIFT_ROWS: Final = 20_000
-
-
-def contact_inputs(settings: TrainingSettings) -> ContactInputs:
-    """Pick the settings that the contact question needs."""
-    return ContactInputs(
-        horizon_days=settings.horizon_days,
-        snapshots=settings.snapshots,
-        features=settings.features,
-        properties=settings.properties,
-        contacts=settings.contacts,
-        ladder=settings.ladder,
-        rules=settings.rules,
-        audit=settings.audit,
-    )
-
-
-@dataclass(frozen=True)
-class ContactStart:
-    """What a training begins with: what was known, since when, and what the audit found in it."""
-
-    known: CrmTables
-    first: pd.Timestamp
-    inputs: ContactInputs
-    audit: Audit
-
-
-def audit_of_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> Audit:
-    """Audit what a training as of ``as_of`` would learn from."""
-    return start_contacts(tables=tables, as_of=as_of, settings=settings).audit
-
-
-def start_contacts(*, tables: CrmTables, as_of: pd.Timestamp, settings: TrainingSettings) -> ContactStart:
-    """Gather what a training begins with; raises ``NothingToLearnError`` without any contacts to learn from."""
-    known = in_id_order(as_known_at(tables, as_of=as_of))
-    if not len(known["contacts"]):
-        raise NothingToLearnError(
-            question="contacts",
-            found=f"no contact was created before {as_of.isoformat()}",
-            need="Choose a later as-of.",
-        )
-    inputs = contact_inputs(settings)
-    first = first_fact(known, question="contacts")
-    audit = audit_contacts(
-        known=known,
-        as_of=as_of,
-        first=first,
-        inputs=inputs,
-        replicates=settings.bootstrap_replicates,
-        seed=settings.seed,
-    )
-    return ContactStart(known=known, first=first, inputs=inputs, audit=audit)
 
 
 def train_contacts(
@@ -127,6 +75,8 @@ def train_contacts(
     proof = prove_contacts(tables=known, cutoffs=cutoffs, first=first, inputs=inputs, calibration=settings.calibration)
     evaluation, chosen, venn_abers = None, CalibrationChoice(Calibrator()), VennAbers()
     drifted: list[FeatureDrift] = []
+    by: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     population = today.train
     if proof is not None:
         population = proof.labelled
@@ -138,7 +88,8 @@ def train_contacts(
         chosen = calibrator_of_contacts(
             raw=proof.raw, rows=proof.labelled, inputs=inputs, calibration=settings.calibration
         )
-        evaluation = proof.rows.evaluate(
+        rows, by, absent = with_segments(proof.rows, tables=known, columns=settings.segments.contacts)
+        evaluation = rows.evaluate(
             as_of=as_of,
             horizon_days=settings.horizon_days,
             protocol=protocol_of(cutoffs),
@@ -189,6 +140,13 @@ def train_contacts(
         evidence=evidence.to_dict()
         | {
             "calibration": chosen.to_dict() if proof is not None else None,
+            "by": {"columns": list(by), "absent": list(absent)},
+            "rules": rule_evidence(
+                tables=known,
+                as_of=as_of,
+                settings=settings,
+                model_scores=None if proof is None or proof.past.booster is None else proof.raw,
+            ),
             "needs": needs_of_contacts(
                 winners=today.train.winning_contacts(),
                 cutoffs=cutoffs,
@@ -282,6 +240,8 @@ def _pack(
         points_known=bool(points.lines),
         points_center=center,
         max_idle_days=inputs.snapshots.max_idle_days,
+        comparisons=today.comparisons,
+        points_comparisons=today.points_comparisons,
         left_out=tuple(asdict(item) for item in today.left_out),
         ladder=inputs.ladder,
         step=today.step,
@@ -295,9 +255,23 @@ def _pack(
     weight = np.ones(len(rows))
     reference = reference_of(probability=probability, effects=uncentred, weight=weight)
     effects = Effects(base_rate=reference.base_rate, by_feature=uncentred - np.array(reference.mean_effects))
-    told = drivers(effects=effects, features=described.values, contract=described.features, y_obs=y_obs, weight=weight)
+    told = drivers(
+        effects=effects,
+        features=described.values,
+        contract=described.features,
+        y_obs=y_obs,
+        weight=weight,
+        objects=snapshots["contact_id"].to_numpy(),
+        refits=refits_of(
+            contact_refitter(tables=tables, fit=today, inputs=inputs) if use == "model" else None,
+            calibrator=data.calibrator,
+            pipelines=None,
+            settings=settings.drivers,
+            seed=settings.seed,
+        ),
+    )
     return Bundle(
         data=data.model_copy(update={"reference": reference, "drivers": tuple(told)}),
         booster=booster,
-        evaluation=document,
+        evaluation=document | {"drivers": {"rows": len(rows), "objects": int(snapshots["contact_id"].nunique())}},
     )

@@ -20,12 +20,13 @@ from features.tables import CrmTables
 from features.visibility import MICROSECONDS_PER_DAY, as_known_at, instant, link_times, microseconds
 from models.audit import Audit, AuditSettings
 from models.boosting import FloatArray
+from models.comparisons import Comparison, compare_criteria, compare_features
 from models.contact_fit import category_fields
 from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, deal_step
 from models.landmark import Buckets, LandmarkModel, LandmarkSettings, WinCurve, fit_landmark, learn_buckets
 from models.naive_bayes import OdooNaiveBayes
-from models.point_replay import apply_rules
+from models.point_replay import Points, apply_rules
 from models.point_rules import PointRules
 from models.points_map import PointsMap, fit_points_map
 from models.stage_rates import ManualStageProbabilities, StageRates
@@ -115,6 +116,8 @@ class DealFit:
     left_out: tuple[LeftOut, ...]
     train: DealRows
     shares: DriftReference
+    comparisons: tuple[Comparison, ...]
+    points_comparisons: tuple[Comparison, ...]
     staleness: Staleness
     won: int
     lost: int
@@ -205,10 +208,27 @@ def won_in_support(*, rows: DealRows, timelines: Timelines, buckets: Buckets, kn
     )
 
 
+@dataclass(frozen=True)
+class DealPoints:
+    """The points of each deal's best-rated contact (NaN unknown), and that contact's ``row`` of the log (-1 none)."""
+
+    total: FloatArray
+    points: Points
+    row: NDArray[np.int64]
+
+
 def points_of_deals(
     *, tables: CrmTables, snapshots: pd.DataFrame, rules: PointRules, properties: PropertySettings
 ) -> FloatArray | None:
-    """Return the points of each deal's best-rated contact at the as-of; None without rules or contacts.
+    """Return the points of each deal's best-rated contact at the as-of; None without rules or contacts."""
+    best = best_points_of_deals(tables=tables, snapshots=snapshots, rules=rules, properties=properties)
+    return None if best is None else best.total
+
+
+def best_points_of_deals(
+    *, tables: CrmTables, snapshots: pd.DataFrame, rules: PointRules, properties: PropertySettings
+) -> DealPoints | None:
+    """Replay the rules for the contacts of each deal and pick the best-rated one; None without rules or contacts.
 
     Only contacts that were known and linked by then count, and the points of a deal without one are unknown (NaN).
     """
@@ -221,8 +241,13 @@ def points_of_deals(
     points = apply_rules(rules=rules, tables=tables, snapshots=pairs, properties=properties)
     if len(points.left_out) == len(points.criteria):
         return None
-    best = pd.Series(points.total).groupby(pairs["row"].to_numpy()).max()
-    return np.asarray(best.reindex(np.arange(len(snapshots))), dtype=np.float64)
+    ranked = pd.DataFrame({"row": pairs["row"], "total": points.total}).sort_values(
+        ["row", "total"], ascending=[True, False], na_position="last", kind="stable"
+    )
+    best = ranked.drop_duplicates("row")
+    total, row = np.full(len(snapshots), np.nan), np.full(len(snapshots), -1)
+    total[best["row"]], row[best["row"]] = best["total"], best.index
+    return DealPoints(total=total, points=points, row=row)
 
 
 def fit_deals(
@@ -247,9 +272,10 @@ def fit_deals(
         model = fit_deal_model(
             features=matrix.features, rows=rows, contract=contract, cutoff=cutoff, buckets=buckets, inputs=inputs
         )
-    points = points_of_deals(
+    best = best_points_of_deals(
         tables=known, snapshots=ripe_rows.snapshots, rules=inputs.rules, properties=inputs.properties
     )
+    points = None if best is None else best.total
     return DealFit(
         cutoff=cutoff,
         contract=contract,
@@ -272,6 +298,15 @@ def fit_deals(
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=rows.deal_id, weight=rows.weight
         ),
+        comparisons=compare_features(
+            contract.features,
+            values=matrix.features.to_numpy(dtype=np.float64)[ripe],
+            y_obs=y_obs[ripe],
+            weight=ripe_rows.weight,
+        ),
+        points_comparisons=()
+        if best is None
+        else compare_criteria(best.points.rows(best.row[best.row >= 0]), y_obs=y_obs[ripe][best.row >= 0]),
     )
 
 

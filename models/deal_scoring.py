@@ -15,10 +15,11 @@ from features.tables import CrmTables
 from features.visibility import as_known_at, instant
 from models.boosting import FloatArray
 from models.bundle import Bundle
-from models.contact_scoring import RANK_ONLY
-from models.deal_fit import DealRows, flat_curve, points_of_deals, rows_of
+from models.contact_scoring import RANK_ONLY, compared_with
+from models.deal_fit import DealRows, best_points_of_deals, flat_curve, rows_of
 from models.explanation import centred, landmark_effects, reasons_json
 from models.landmark import WinCurve
+from models.point_reasons import write_points
 from models.ranking import trends
 from models.stage_rates import ManualStageProbabilities, StageRates
 from models.staleness import Staleness, stale_deals
@@ -101,9 +102,10 @@ def score_deals(
     timelines = build_timelines(known)
     snapshots = matrix.snapshots
     rows = rows_of(snapshots=snapshots, timelines=timelines)
-    points = None
+    best = None
     if data.points_known:
-        points = points_of_deals(tables=known, snapshots=snapshots, rules=data.rules, properties=data.properties)
+        best = best_points_of_deals(tables=known, snapshots=snapshots, rules=data.rules, properties=data.properties)
+    points = None if best is None else best.total
     scored = deal_effects(bundle=bundle, matrix=matrix, rows=rows, points=points)
     curve = scored.curve
 
@@ -124,6 +126,11 @@ def score_deals(
         stalled=days_in_stage > stall_after,
         points=np.nan if points is None else points,
         points_likelihood=np.nan if points is None or data.points_map is None else data.points_map.predict(points),
+        points_reasons=None
+        if best is None
+        else write_points(
+            best.points, rules=data.rules, comparisons=data.points_comparisons, question="deals", rows=best.row
+        ),
     )
     if data.calibrated:
         low, high = data.venn_abers.interval(scored.probability)
@@ -147,6 +154,7 @@ def score_deals(
                 features=matrix.features,
                 contract=data.contract.features,
                 probability=scored.probability,
+                compared=compared_with(bundle, data.contract.features),
             ),
             not_scored=None,
         )

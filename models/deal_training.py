@@ -32,6 +32,7 @@ from models.deal_fit import (
 from models.deal_proof import DealProof, calibrator_of_deals, prove_deals
 from models.deal_scoring import deal_effects, deal_population
 from models.drift import FeatureDrift, drift
+from models.driver_refits import refits_of
 from models.drivers import drivers
 from models.evaluation import Evaluation, Verdict
 from models.explanation import Reference, centred, reference_of
@@ -43,6 +44,7 @@ from models.promotion import Evidence, judge
 from models.refit import deal_refitter
 from models.shift import Shift, population_shift
 from models.stability import Stability, stability
+from models.subgroups import with_segments
 from models.training import (
     NothingToLearnError,
     Trained,
@@ -135,6 +137,8 @@ def train_deals(
     )
     evaluation, chosen, venn_abers = None, CalibrationChoice(Calibrator()), VennAbers()
     drifted: list[FeatureDrift] = []
+    by: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     population, y_obs = today.train, None
     if proof is not None:
         population, y_obs = proof.labelled, proof.rows.y_obs
@@ -147,7 +151,8 @@ def train_deals(
         chosen = calibrator_of_deals(
             raw=proof.raw, rows=proof.labelled, y_obs=y_obs, buckets=buckets, calibration=settings.calibration
         )
-        evaluation = proof.rows.evaluate(
+        rows, by, absent = with_segments(proof.rows, tables=known, columns=settings.segments.deals)
+        evaluation = rows.evaluate(
             as_of=as_of,
             horizon_days=horizon,
             protocol=protocol_of(cutoffs),
@@ -199,6 +204,7 @@ def train_deals(
         evidence=evidence.to_dict()
         | {
             "calibration": chosen.to_dict() if proof is not None else None,
+            "by": {"columns": list(by), "absent": list(absent)},
             "needs": needs_of_deals(
                 won=today.won,
                 lost=today.lost,
@@ -318,6 +324,8 @@ def _pack(
         background=tuple(tuple(None if np.isnan(v) else float(v) for v in row) for row in background)
         if use == "model"
         else (),
+        comparisons=today.comparisons,
+        points_comparisons=today.points_comparisons,
         left_out=tuple(asdict(item) for item in today.left_out),
         ladder=inputs.ladder,
         step=today.step,
@@ -335,11 +343,19 @@ def _pack(
         contract=today.contract.features,
         y_obs=_labels_of(rows, tables, today) if y_obs is None else y_obs[chosen],
         weight=rows.weight,
+        objects=rows.deal_id,
+        refits=refits_of(
+            deal_refitter(tables=tables, first=cutoffs.first, fit=today, inputs=inputs) if use == "model" else None,
+            calibrator=data.calibrator,
+            pipelines=rows.pipeline,
+            settings=settings.drivers,
+            seed=settings.seed,
+        ),
     )
     return Bundle(
         data=data.model_copy(update={"reference": reference, "drivers": tuple(told)}),
         booster=booster,
-        evaluation=document,
+        evaluation=document | {"drivers": {"rows": len(rows.outcome), "objects": len(np.unique(rows.deal_id))}},
     )
 
 

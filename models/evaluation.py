@@ -40,6 +40,8 @@ DIFFERENCES: Final = ("log_loss", "brier", "auc", "auc_within_stage", "auc_no_op
 ALIKE: Final[dict[Question, str]] = {"contacts": "auc_no_open_deal", "deals": "auc_within_stage"}
 """The AUC among objects alike in what the stages tell: the skill that an open deal or a stage does not lend."""
 NULL_DRAWS: Final = 200
+REACHED: Final = 0.6
+"""``reach_60`` is the first share of the list that holds this share of the positives."""
 
 
 class EvaluationError(LeadScoringError):
@@ -267,6 +269,7 @@ class _ScorerRows:
         squared = quotient(weights @ self.row_squared_error, total)
         groups = self.order.weigh(weights)
         captured = groups.captured(np.array(LIST_SHARES))
+        curve = groups.captured(np.array(GAIN_SHARES))
         calibration = self.calibration.errors(weights=weights, y_obs=self.y_obs)
         variance = rate * (1.0 - rate)
         return {
@@ -278,6 +281,7 @@ class _ScorerRows:
             **{name: order.weigh(weights).auc() for name, order in self.special_orders.items()},
             **{f"lift_{round(100 * share)}": captured[:, at] / share for at, share in enumerate(LIST_SHARES)},
             **{f"capture_{round(100 * share)}": captured[:, at] for at, share in enumerate(LIST_SHARES)},
+            "reach_60": share_that_holds(curve, wanted=REACHED),
             "predicted_over_observed": quotient(weights @ self.y_pred, weights @ self.y_obs),
             "slope": calibration.slope,
             "ece": calibration.ece,
@@ -288,6 +292,25 @@ class _ScorerRows:
         """Share of positives captured at each share of the list."""
         captured = self.order.weigh(weight[np.newaxis, :]).captured(np.array(GAIN_SHARES))[0]
         return tuple(GainPoint(share, float(held)) for share, held in zip(GAIN_SHARES, captured, strict=True))
+
+
+def share_that_holds(captured: FloatArray, *, wanted: float) -> FloatArray:
+    """Return how much of the list holds ``wanted`` of the positives, linear between the shares of ``GAIN_SHARES``.
+
+    ``captured`` (n, shares) is what each share of the list holds; undefined rows give NaN.
+
+    >>> share_that_holds(np.linspace(0.05, 1.0, 20)[np.newaxis, :] ** 0.5, wanted=0.6).round(2)
+    array([0.36])
+    """
+    shares = np.array([0.0, *GAIN_SHARES])
+    held = np.hstack([np.zeros((len(captured), 1)), captured])
+    found = np.full(len(held), np.nan)
+    for row, values in enumerate(held):
+        if np.isfinite(values).all() and values[-1] >= wanted:
+            at = int(np.argmax(values >= wanted))
+            part = (wanted - values[at - 1]) / (values[at] - values[at - 1])
+            found[row] = shares[at - 1] + part * (shares[at] - shares[at - 1])
+    return found
 
 
 def _replicate(

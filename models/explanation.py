@@ -14,13 +14,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from features.catalogue import FAMILY_WORDS, Feature
 from models.boosting import FloatArray
 from models.calibration import Calibrator, sigmoid
 from models.landmark import LandmarkModel, with_bucket
-from models.reasons import write_reasons
+from models.reasons import Compared, write_reasons
 from models.tree_parts import booster_contributions, contributor
 from models.trees import coalition_wins, shapley_from_values, tree_table
 
@@ -106,7 +107,7 @@ def landmark_effects(
     )
     totals = shapley_from_values(values)
     base = float(values[0, 0]) if len(values) else np.nan
-    return base, _share_out(totals, shares=win_contributions(model, rows), family=family)
+    return base, share_out(totals, shares=win_contributions(model, rows), family=family)
 
 
 def reference_of(*, probability: FloatArray, effects: FloatArray, weight: FloatArray) -> Reference:
@@ -123,7 +124,12 @@ def centred(*, effects: FloatArray, reference: Reference) -> Effects:
 
 
 def reasons_json(
-    *, effects: Effects, features: pd.DataFrame, contract: Sequence[Feature], probability: FloatArray
+    *,
+    effects: Effects,
+    features: pd.DataFrame,
+    contract: Sequence[Feature],
+    probability: FloatArray,
+    compared: Compared | None = None,
 ) -> list[str]:
     """Write each row's reasons: families by size, in each its three largest features and ``other`` for the rest."""
     families, family = family_codes(contract)
@@ -135,6 +141,7 @@ def reasons_json(
         contract=contract,
         families=families,
         family=family,
+        compared=compared,
     )
 
 
@@ -149,11 +156,13 @@ def win_contributions(model: LandmarkModel, rows: FloatArray) -> FloatArray:
     return summed / count
 
 
-def _share_out(totals: FloatArray, *, shares: FloatArray, family: np.ndarray) -> FloatArray:
+def share_out(
+    totals: FloatArray, *, shares: FloatArray, family: np.ndarray, otherwise: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Split each family's effect over its features in proportion to ``shares``.
 
     Where a family's shares largely cancel, proportion would blow them up; there the effect is split by the size of
-    the shares instead.
+    the shares instead, and where there are none evenly, over the features marked in ``otherwise`` if any are.
     """
     effects = np.zeros_like(shares)
     for place in range(totals.shape[1]):
@@ -161,8 +170,13 @@ def _share_out(totals: FloatArray, *, shares: FloatArray, family: np.ndarray) ->
         part = shares[:, own]
         signed, size = part.sum(axis=1, keepdims=True), np.abs(part).sum(axis=1, keepdims=True)
         agree = np.abs(signed) > 0.3 * size
+        even = np.full(part.shape, 1.0 / own.sum())
+        if otherwise is not None:
+            marked = otherwise[:, own]
+            count = marked.sum(axis=1, keepdims=True)
+            even = np.where(count > 0, marked / np.maximum(count, 1), even)
         with np.errstate(divide="ignore", invalid="ignore"):
             split = np.where(agree, part / signed, np.abs(part) / size)
-        split = np.where(size > 0, split, 1.0 / own.sum())
+        split = np.where(size > 0, split, even)
         effects[:, own] = totals[:, [place]] * split
     return effects

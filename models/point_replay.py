@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -47,6 +47,10 @@ class Points:
     times: FloatArray
     judged: BoolArray
     left_out: tuple[LeftOut, ...]
+
+    def rows(self, chosen: Int64Array) -> Points:
+        """Return the log of some rows."""
+        return replace(self, hundredths=self.hundredths[chosen], times=self.times[chosen], judged=self.judged[chosen])
 
     @property
     def criteria(self) -> tuple[LogLine, ...]:

@@ -12,7 +12,7 @@ from features.tables import CrmTables
 from models.champion import Champion, ChampionTest, against_champion_of_contacts, against_champion_of_deals
 from models.contact_fit import ContactInputs
 from models.contact_proof import ContactProof, prove_contacts
-from models.contact_training import contact_inputs, start_contacts
+from models.contact_start import contact_inputs, start_contacts
 from models.cutoffs import Cutoffs
 from models.deal_fit import DealInputs
 from models.deal_proof import DealProof, prove_deals

@@ -6,7 +6,7 @@ What to say is found for all rows at once by a compiled kernel; saying it is one
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,8 @@ from numba import njit, prange
 from features.catalogue import FAMILY_WORDS, Feature
 from models.boosting import FloatArray
 from models.trees import Int64Array
+
+Compared = Callable[[int, float], str]
 
 SHOWN_FEATURES: Final = 3
 OTHER: Final = "other"
@@ -34,15 +36,18 @@ def write_reasons(
     contract: Sequence[Feature],
     families: Sequence[str],
     family: Int64Array,
+    compared: Compared | None = None,
 ) -> list[str]:
     """Return one JSON text for each row of ``effects`` (n, features).
+
+    A family is told by its largest feature, with what ``compared`` says of a column and its value.
 
     Effects are rounded to 1e-12, and what rounding leaves goes to the largest family, so that base_rate plus the
     families' effects is the probability, and a family's features add up to the family. NaN and infinities are refused.
     """
     if not (np.isfinite(effects).all() and np.isfinite(probability).all() and np.isfinite(base_rate)):
         raise ValueError("effects, probabilities and the base rate must be finite; some are not")
-    phrases = _Phrases(contract, families)
+    phrases = _Phrases(contract, families, compared)
     alphabetical = np.argsort(np.argsort(np.array(families, dtype=object))).astype(np.int64)
     written: list[str] = []
     for start in range(0, len(effects), _CHUNK_ROWS):
@@ -55,8 +60,9 @@ def write_reasons(
 class _Phrases:
     """The pieces that texts are put together from, each made once."""
 
-    def __init__(self, contract: Sequence[Feature], families: Sequence[str]) -> None:
+    def __init__(self, contract: Sequence[Feature], families: Sequence[str], compared: Compared | None) -> None:
         self._contract = contract
+        self._compared = compared
         self._families = len(families)
         self._heads = [f'{{"family":{_json(name)},"effect":' for name in families]
         self._words = [f',"words":{_json(FAMILY_WORDS[name])[:-1]}' for name in families]
@@ -122,10 +128,12 @@ class _Phrases:
         return told, leads
 
     def _phrase(self, column: int, value: float) -> tuple[str, str]:
-        """Return how a feature's text begins, and its words."""
+        """Return how a feature's text begins, and the words for a family that it leads."""
         feature = self._contract[column]
-        told = {"feature": feature.name, "value": _plain(value, feature), "words": feature.describe(value)}
-        return f'{_json(told)[:-1]},"effect":', _json(told["words"])[1:-1]
+        words = feature.describe(value)
+        told = {"feature": feature.name, "value": _plain(value, feature), "words": words}
+        beside = "" if self._compared is None else self._compared(column, value)
+        return f'{_json(told)[:-1]},"effect":', _json(f"{words}; {beside}" if beside else words)[1:-1]
 
 
 def _json(value: Any) -> str:

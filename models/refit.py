@@ -35,7 +35,7 @@ class Refitted:
 class Refitter:
     """Training rows, and how to fit on a choice of them or, on all, with another booster.
 
-    ``y_obs`` is NaN where a row's label is not ripe.
+    ``y_obs`` is NaN where a row's label is not ripe. ``booster_rows`` is how many rows the booster is fitted on, about.
     """
 
     catalogue: Sequence[Feature]
@@ -47,6 +47,7 @@ class Refitter:
     fitted: Refitted
     fit: Callable[[IntArray], Refitted]
     fit_with: Callable[[BoosterSettings], Refitted]
+    booster_rows: int
 
 
 def contact_refitter(*, tables: CrmTables, fit: ContactFit, inputs: ContactInputs) -> Refitter | None:
@@ -78,6 +79,7 @@ def contact_refitter(*, tables: CrmTables, fit: ContactFit, inputs: ContactInput
                 settings=booster,
             )
         ),
+        booster_rows=len(y_obs),
     )
 
 
@@ -114,6 +116,8 @@ def deal_refitter(*, tables: CrmTables, first: pd.Timestamp, fit: DealFit, input
             np.arange(len(features)),
             replace(inputs, landmark=inputs.landmark.model_copy(update={"booster": booster})),
         ),
+        # Each snapshot has a row for each future bucket in which it was still open, about half of them.
+        booster_rows=len(features) * len(fit.buckets.shared) // 2,
     )
 
 

@@ -17,7 +17,7 @@ from features.tables import CrmTables
 from features.visibility import Int64Array, as_known_at, instant, microseconds
 from models.boosting import FloatArray
 from models.contact_fit import ContactInputs, label_contacts, wins_of
-from models.contact_training import contact_inputs
+from models.contact_start import contact_inputs
 from models.property_tests import BoolArray
 from models.training import TrainingSettings, first_fact, in_id_order, sample_rows
 

@@ -13,7 +13,7 @@ import pandas as pd
 from features.tables import CrmTables
 from models.boosting import FloatArray
 from models.contact_fit import fit_contacts
-from models.contact_training import audit_of_contacts, contact_inputs
+from models.contact_start import audit_of_contacts, contact_inputs
 from models.cutoffs import plan_cutoffs
 from models.evaluation import Estimate, as_plain
 from models.point_replay import Points, apply_rules
@@ -73,8 +73,12 @@ def learn_from_the_past(
     settings: TrainingSettings,
     calls_a_week: float | None,
     double: float,
+    model_scores: FloatArray | None = None,
 ) -> Lesson:
-    """Learn the points of the settings' sheet, test the procedure on later outcomes, and say what to do."""
+    """Learn the points of the settings' sheet, test the procedure on later outcomes, and say what to do.
+
+    ``model_scores`` are those of a model learnt before the test, on its rows; without them one is fitted here.
+    """
     rules = settings.rules
     past = labelled_past(tables=tables, as_of=as_of, settings=settings)
     learned, suggested = _learn(past, rules=rules, settings=settings, double=double)
@@ -94,6 +98,7 @@ def learn_from_the_past(
                 settings=settings,
                 calls_a_week=calls_a_week,
                 double=double,
+                model_scores=model_scores,
             )
         except NoPastError as error:
             why_not = str(error)
@@ -186,6 +191,7 @@ def _test(
     settings: TrainingSettings,
     calls_a_week: float | None,
     double: float,
+    model_scores: FloatArray | None,
 ) -> LaterTest:
     later = labelled_past(tables=tables, as_of=as_of, settings=settings, since=test_at)
     before = labelled_past(tables=tables, as_of=test_at, settings=settings)
@@ -196,7 +202,7 @@ def _test(
         ).total
         for name, rules in ((MANUAL, settings.rules), (LEARNED, sheet))
     }
-    model = _model(later, test_at=test_at, settings=settings)
+    model = _model(later, test_at=test_at, settings=settings) if model_scores is None else model_scores
     if model is not None:
         scores[MODEL] = model
     share = DEFAULT_SHARE if calls_a_week is None else later.share_called(calls_a_week)

@@ -6,11 +6,13 @@ groups alike one must look at the attribute, and to learn from it is another thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.episodes import build_timelines
 from features.errors import LeadScoringError
@@ -25,6 +27,19 @@ from models.segments import segment_evaluations
 TOP_SHARE: Final = 0.2
 MOST_GROUPS: Final = 12
 QUARTERS: Final = 4
+
+
+class SegmentSettings(BaseModel):
+    """By which columns the test, and the report, is broken down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contacts: tuple[str, ...] = Field(
+        default=("source", "country", "industry"), description="Columns of contacts; what a table lacks is named."
+    )
+    deals: tuple[str, ...] = Field(
+        default=("pipeline", "source"), description="Columns of deals; what a table lacks is named."
+    )
 
 
 class UnknownColumnError(LeadScoringError):
@@ -91,6 +106,24 @@ def subgroups(*, rows: OutOfTime, tables: CrmTables, column: str, scorer: str = 
             )
         )
     return found
+
+
+def with_segments(
+    rows: OutOfTime, *, tables: CrmTables, columns: Sequence[str]
+) -> tuple[OutOfTime, tuple[str, ...], tuple[str, ...]]:
+    """Break the rows down by more columns; returns them with the columns that are there and those that are not."""
+    found, absent, segments = [], [], dict(rows.segments)
+    for column in columns:
+        try:
+            values = rows.segments.get(column)
+            segments[column] = (
+                group_words(column_at(rows=rows, tables=tables, column=column)) if values is None else values
+            )
+        except UnknownColumnError:
+            absent.append(column)
+        else:
+            found.append(column)
+    return replace(rows, segments=segments), tuple(found), tuple(absent)
 
 
 def column_at(*, rows: OutOfTime, tables: CrmTables, column: str) -> AnyArray:

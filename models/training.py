@@ -24,11 +24,13 @@ from models.calibration import CalibrationSettings
 from models.contact_fit import ContactSettings
 from models.cutoffs import Cutoffs, SplitSettings
 from models.drift import DriftReference, FeatureDrift, drift_summary
+from models.driver_refits import DriverSettings
 from models.evaluation import Evaluation, Protocol, Verdict
 from models.gate import GateSettings
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
+from models.subgroups import SegmentSettings
 
 
 class TrainingSettings(BaseModel):
@@ -52,6 +54,8 @@ class TrainingSettings(BaseModel):
     contacts: ContactSettings = ContactSettings()
     deals: LandmarkSettings = LandmarkSettings()
     audit: AuditSettings = AuditSettings()
+    drivers: DriverSettings = DriverSettings()
+    segments: SegmentSettings = SegmentSettings()
     rules: PointRules = PointRules()
 
     def digest(self) -> str:

@@ -110,11 +110,13 @@ def coalition_wins(
     slope: float,
     slope_no: float,
     intercept: float,
+    paired: bool = False,
 ) -> FloatArray:
     """Return the calibrated probability of winning of every coalition (rows, 2 ** families), meant over the background.
 
     ``trees`` score none, won and lost in a future bucket, whose number is the last column of ``rows`` and
-    ``background`` and is filled in here; winning is survival x hazard summed over the buckets.
+    ``background`` and is filled in here; winning is survival x hazard summed over the buckets. With ``paired`` each row
+    has one background row of its own, the one in its place.
     """
     return np.asarray(
         _coalition_wins(
@@ -135,6 +137,7 @@ def coalition_wins(
             slope,
             slope_no,
             intercept,
+            paired,
         )
     )
 
@@ -282,6 +285,7 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
     slope,
     slope_no,
     intercept,
+    paired,
 ):
     count = 1 << families
     last = rows.shape[1] - 1
@@ -290,7 +294,9 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
         stack = np.empty((left.shape[0] + 1, 3), dtype=np.int64)
         scores = np.empty((3, count))
         mine = rows[row].copy()
-        for other in range(background.shape[0]):
+        first = row if paired else 0
+        others = 1 if paired else background.shape[0]
+        for other in range(first, first + others):
             theirs = background[other].copy()
             still_open = np.ones(count)
             won = np.zeros(count)
@@ -322,5 +328,5 @@ def _coalition_wins(  # type: ignore[no-untyped-def]  # compiled by Numba
             for coalition in range(count):
                 inside = min(max(won[coalition], 1e-9), 1.0 - 1e-9)
                 log_odds = intercept + slope * np.log(inside) - slope_no * np.log1p(-inside)
-                wins[row, coalition] += 0.5 * (1.0 + np.tanh(0.5 * log_odds)) / background.shape[0]
+                wins[row, coalition] += 0.5 * (1.0 + np.tanh(0.5 * log_odds)) / others
     return wins

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
-import orjson
 import pandas as pd
 
 from features.errors import LeadScoringError
 from serving.contract_columns import CONTRACT_VERSION, CONTRACTS, Column, Contract
+from serving.contract_json import TOLERANCE, read_reasons, total_of_change, total_of_points, total_of_reasons
 
 __all__ = [
     "CONTRACTS",
@@ -23,11 +22,6 @@ __all__ = [
     "contract_of",
     "read_reasons",
 ]
-
-TOLERANCE: Final = 1e-9
-
-_NUMBERS: Final = frozenset({int, float})
-_NAMES: Final = frozenset({"feature", "value", "words"})
 
 
 class ContractError(LeadScoringError):
@@ -114,6 +108,7 @@ def check_rows(question: str, frame: pd.DataFrame) -> pd.DataFrame:
         _refuse(contract, rows, rows[low] > rows[high], low, f"must not lie above {high}")
     _check_scored(contract, rows)
     _check_reasons(contract, rows)
+    _check_points_and_change(contract, rows)
     return rows
 
 
@@ -141,7 +136,7 @@ def _check_reasons(contract: Contract, rows: pd.DataFrame) -> None:
                 if reasons:
                     raise ValueError(f"must be null or an empty list where {contract.probability} is null")
                 continue
-            total = base_rate + _total(reasons)
+            total = base_rate + total_of_reasons(reasons)
         except ValueError as error:
             _raise(contract, "reasons", row, text, str(error))
         if not abs(total - probability) <= TOLERANCE:
@@ -154,55 +149,22 @@ def _check_reasons(contract: Contract, rows: pd.DataFrame) -> None:
             )
 
 
-def read_reasons(text: str) -> list[dict[str, Any]]:
-    """Return the reasons of one row; raise ``ValueError`` saying what must hold if they are not a JSON list."""
-    try:
-        reasons = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        reasons = _slowly_read(text)
-    if not isinstance(reasons, list):
-        raise ValueError("must be a JSON list")
-    return reasons
-
-
-def _slowly_read(text: str) -> Any:
-    """Read what the fast reader refuses: half of a surrogate pair, which is JSON, or what is none, to say why."""
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
-        raise ValueError(f"must be a JSON list ({error})") from error
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _total(reasons: list[dict[str, Any]]) -> float:
-    """Return the sum of the families' effects, each of which has its shape, its place and the sum of its features."""
-    largest, total = float("inf"), 0.0
-    for reason in reasons:
-        try:
-            effect, family, parts = reason["effect"], reason["family"], reason["features"]
-            named, within = "words" in reason, 0.0
-            for part in parts:
-                number = part["effect"]
-                named = named and type(number) in _NUMBERS and part.keys() >= _NAMES
-                within += number
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                "must hold family, effect, words and features, each feature its feature, value, words and effect"
-            ) from error
-        if not named or type(effect) not in _NUMBERS:
-            raise ValueError(f"must give words, and effects as numbers, in family {family!r}")
-        if not abs(within - effect) <= TOLERANCE:
-            raise ValueError(
-                f"must add up in family {family!r}: its features sum to {within!r}, its effect is {effect!r}"
-            )
-        if abs(effect) > largest:
-            raise ValueError(f"must be sorted by size, largest first; family {family!r} is out of place")
-        largest = abs(effect)
-        total += effect
-    return total
+def _check_points_and_change(contract: Contract, rows: pd.DataFrame) -> None:
+    """What was added later: the lines of the points add up to them, the parts of the change to the difference."""
+    difference = rows[contract.probability] - rows[contract.previous]
+    sums = (("points_reasons", rows["points"], total_of_points), ("change", difference, total_of_change))
+    for name, wanted, total_of in sums:
+        present = rows[name].notna()
+        columns = (rows[contract.id_column], wanted, rows[name])
+        for row, value, text in zip(*(column[present].tolist() for column in columns), strict=True):
+            try:
+                if np.isnan(value):
+                    raise ValueError("must be null where there is nothing that it could add up to")
+                total = total_of(text)
+            except ValueError as error:
+                _raise(contract, name, row, text, str(error))
+            if not abs(total - value) <= TOLERANCE:
+                _raise(contract, name, row, total, f"must add up to {value!r} to {TOLERANCE}")
 
 
 def _cast(contract: Contract, frame: pd.DataFrame, column: Column) -> pd.Series[Any]:

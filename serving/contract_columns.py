@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-CONTRACT_VERSION: Final = "1.1"
+CONTRACT_VERSION: Final = "1.2"
 
 Kind = Literal["text", "time", "probability", "number", "integer", "bool", "json"]
 
@@ -67,6 +67,16 @@ class Contract:
         return tuple(column.name for column in self.columns)
 
     @property
+    def previous(self) -> str:
+        """The column that holds the probability of the batch before."""
+        return next(name for name in self.names if name.startswith("previous_"))
+
+    @property
+    def explaining(self) -> tuple[str, ...]:
+        """The columns that say why, for which a reader needs the right to know."""
+        return tuple(column.name for column in self.columns if column.kind == "json")
+
+    @property
     def unstamped_names(self) -> tuple[str, ...]:
         """The columns that a publisher hands in: all but ``batch_id`` and ``scored_at``."""
         return tuple(column.name for column in self.columns if not column.stamped)
@@ -93,6 +103,8 @@ def _closing(previous: str) -> tuple[Column, ...]:
         Column("reasons", "json", True, "Why: families of features with their effects, largest first."),
         Column("not_scored", "text", True, "Why there is no probability; null where there is one."),
         Column("owner_id", "text", True, "Who owns it in the CRM, as the tables said.", since="1.1"),
+        Column("points_reasons", "json", True, "Which lines of the rule sheet gave how many points.", since="1.2"),
+        Column("change", "json", True, f"Why it is not {previous}: facts, time, model, calibration.", since="1.2"),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from serving.contract import CONTRACT_VERSION, Column, contract_of
 from serving.contract_columns import Kind
+from serving.contract_json import PARTS
 
 _TYPES: Final[dict[Kind, dict[str, Any]]] = {
     "text": {"type": "string"},
@@ -16,6 +17,50 @@ _TYPES: Final[dict[Kind, dict[str, Any]]] = {
     "integer": {"type": "integer"},
     "bool": {"type": "boolean"},
     "json": {"type": "array", "items": {"$ref": "#/$defs/reason"}},
+}
+_POINT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["criterion", "group", "points", "words"],
+    "properties": {
+        "criterion": {"type": "string"},
+        "group": {"type": "string"},
+        "points": {"type": "number"},
+        "words": {"type": "string"},
+    },
+}
+_PART: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["part", "effect", "words", "families"],
+    "properties": {
+        "part": {"enum": list(PARTS)},
+        "effect": {"type": "number", "description": "In probability; the parts add up to the difference."},
+        "words": {"type": "string"},
+        "families": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["family", "effect", "words"],
+                "properties": {
+                    "family": {"type": "string"},
+                    "effect": {"type": "number"},
+                    "words": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_SHAPES: Final[dict[str, dict[str, Any]]] = {
+    "points_reasons": {"type": "array", "items": _POINT},
+    "change": {
+        "type": "object",
+        "required": ["since", "difference", "words", "parts"],
+        "properties": {
+            "since": {"type": "string", "format": "date-time"},
+            "difference": {"type": "number"},
+            "words": {"type": "string"},
+            "parts": {"type": "array", "items": _PART, "description": "Four, or none where it could not be split."},
+        },
+    },
 }
 _REASON: Final[dict[str, Any]] = {
     "type": "object",
@@ -60,7 +105,7 @@ def render(question: str) -> str:
 
 
 def _property(column: Column) -> dict[str, Any]:
-    told = dict(_TYPES[column.kind])
+    told = dict(_SHAPES.get(column.name, _TYPES[column.kind]))
     if column.choices:
         told["enum"] = [*column.choices, None] if column.nullable else list(column.choices)
     if column.nullable:

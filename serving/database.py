@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from features.errors import LeadScoringError
 
 _PUBLISH_LOCK: Final = 0x1EAD_11E5
 _IDLE_SECONDS: Final = 60
+_STEPS_BETWEEN_LOOKS: Final = 100_000
 
 
 class StoreError(LeadScoringError):
@@ -33,6 +35,10 @@ class ReadOnlyStoreError(StoreError):
     """The score store may be read but not written."""
 
 
+class SlowStoreError(StoreError):
+    """The score store did not answer a question in the time that it may take."""
+
+
 class FullStoreError(StoreError):
     """The disk under the score store is full."""
 
@@ -40,10 +46,11 @@ class FullStoreError(StoreError):
 class Database:
     """A SQLite file or a PostgreSQL database; making one connects to nothing."""
 
-    def __init__(self, url: str, *, busy_seconds: float) -> None:
+    def __init__(self, url: str, *, busy_seconds: float, read_seconds: float | None) -> None:
         self._url = _checked_url(url)
         self._busy_seconds = busy_seconds
-        self._engine = _make_engine(self._url, busy_seconds)
+        self._read_seconds = read_seconds
+        self._engine = _make_engine(self._url, busy_seconds, read_seconds)
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
 
     @property
@@ -73,17 +80,32 @@ class Database:
                 self._use_wal()
             with self._engine.connect() as connection:
                 connection.execution_options(sqlite_begin="IMMEDIATE" if writing else "DEFERRED")
-                with connection.begin():
+                with connection.begin(), self._watched(connection, writing=writing):
                     if writing and not self._is_sqlite:
                         # Zero would mean to wait for ever.
                         waits = max(1, int(self._busy_seconds * 1000))
                         connection.execute(text(f"SET LOCAL lock_timeout = {waits}"))
                         # A writer that was stopped must not hold the lock for as long as it is stopped.
                         connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_SECONDS}000"))
+                        connection.execute(text("SET LOCAL statement_timeout = 0"))
                         connection.execute(select(func.pg_advisory_xact_lock(_PUBLISH_LOCK)))
                     yield connection
         except (SQLAlchemyError, self._driver_error) as error:
             raise self._explained(error) from error
+
+    @contextmanager
+    def _watched(self, connection: Connection, *, writing: bool) -> Iterator[None]:
+        """Let SQLite give up after the time that reading may take; PostgreSQL is told so when it is connected to."""
+        if writing or self._read_seconds is None or not self._is_sqlite:
+            yield
+            return
+        raw: Any = connection.connection.driver_connection
+        until = time.monotonic() + self._read_seconds
+        raw.set_progress_handler(lambda: time.monotonic() > until, _STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        finally:
+            raw.set_progress_handler(None, 0)
 
     @property
     def _is_sqlite(self) -> bool:
@@ -120,6 +142,10 @@ class Database:
                 f"{self.name} must have room to write; it answered: {said}. Nothing was changed and what was published "
                 "stays; make room and repeat."
             )
+        if said == "interrupted" or state == "57014":
+            return SlowStoreError(
+                f"{self.name} must answer within {self._read_seconds:g} s; it did not. Ask for less at a time."
+            )
         cut_off = isinstance(error, OperationalError) and not self._is_sqlite and not state
         if "unable to open" in said or cut_off or state[:2] in ("08", "57") or state == "53300":
             return StoreUnreachableError(
@@ -153,10 +179,13 @@ def _secrets(url: URL) -> list[str]:
     return [str(secret) for secret in given if secret]
 
 
-def _make_engine(url: URL, busy_seconds: float) -> Engine:
+def _make_engine(url: URL, busy_seconds: float, read_seconds: float | None) -> Engine:
     if url.get_backend_name() == "postgresql":
         waits = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True, max_overflow=40, connect_args=waits)
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, max_overflow=40, connect_args=waits)
+        if read_seconds is not None:
+            _limit_statements(engine, max(1, int(read_seconds * 1000)))
+        return engine
     engine = create_engine(url, hide_parameters=True, max_overflow=40, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")
@@ -170,3 +199,10 @@ def _make_engine(url: URL, busy_seconds: float) -> Engine:
         connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
 
     return engine
+
+
+def _limit_statements(engine: Engine, milliseconds: int) -> None:
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: object) -> None:
+        connection.execute(f"SET statement_timeout = {milliseconds}")
+        connection.commit()

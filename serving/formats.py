@@ -14,8 +14,9 @@ from typing import Any, Final, Literal
 import orjson
 
 from serving.batch import StoredBatch
-from serving.contract import CONTRACT_VERSION, Column, Contract, contract_of, read_reasons
+from serving.contract import CONTRACT_VERSION, Column, Contract, contract_of
 from serving.contract_columns import Kind
+from serving.contract_json import read_json
 from serving.schema import BATCH_WIDE
 from serving.walks import Chunk
 
@@ -37,7 +38,7 @@ def encode(
     """Yield the bytes of a file that holds these chunks; a value that is no JSON raises ``ValueError``.
 
     CSV neutralises text that a spreadsheet would run with a leading apostrophe; the others hold it unchanged.
-    ``reasons`` is a JSON string in CSV, Parquet and Arrow and a list in NDJSON.
+    What says why is a JSON string in CSV, Parquet and Arrow, and JSON of its own in NDJSON.
     """
     contract = contract_of(question)
     columns = [column for column in contract.columns if column.name in fields]
@@ -124,7 +125,7 @@ def _json_values(column: Column, values: Sequence[Any]) -> Sequence[Any]:
 def _fragment(text: str) -> orjson.Fragment:
     """Put checked JSON into a line as it is; a line break can only stand between its parts."""
     if "NaN" in text or "Infinity" in text:
-        read_reasons(text)
+        read_json(text)
     return orjson.Fragment(text.replace("\n", " ").replace("\r", " "))
 
 

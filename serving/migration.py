@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from serving.database import StoreError
 from serving.schema import METADATA, batches
 
-HEAD: Final = "2"
+HEAD: Final = "3"
 # What the release made that knew no versions yet.
 FIRST: Final = "1"
 

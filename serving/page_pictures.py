@@ -6,25 +6,41 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from serving.shown import EACH_WAY, as_reasons, with_rest
+
 WIDTH: Final = 600
 _HEIGHT: Final = 160
 _MARGIN: Final = 8
 
 
-def reason_bars(reasons: Sequence[Mapping[str, Any]], *, most: int = 3) -> list[dict[str, Any]]:
+def reason_bars(reasons: Sequence[Mapping[str, Any]], *, most: int = EACH_WAY) -> list[dict[str, Any]]:
     """Return at most ``most`` reasons up and as many down, largest first, and what is left as one; each with its bar.
 
     The bars share one scale: the longest reaches one end of its half. Effects add up to those of all reasons.
     """
-    up = [one for one in reasons if one["effect"] > 0][:most]
-    down = [one for one in reasons if one["effect"] < 0][:most]
-    shown = sorted([*up, *down], key=lambda one: -abs(one["effect"]))
-    rest = sum(one["effect"] for one in reasons) - sum(one["effect"] for one in shown)
-    told = [{"words": one["words"], "effect": one["effect"]} for one in shown]
-    if len(shown) < len(reasons):
-        told.append({"words": "everything else", "effect": rest})
+    told = with_rest(reasons, most=most)
     largest = max((abs(one["effect"]) for one in told), default=0.0)
     return [one | {"bar": _bar(one["effect"], largest)} for one in told]
+
+
+def point_bars(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what gave and took most points, as ``reason_bars`` does; the bars add up to the points."""
+    return reason_bars(as_reasons(lines))
+
+
+def change_bars(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the parts of a change that moved it, the largest first, each with its bar."""
+    moved = [one for one in parts if one["effect"]]
+    return reason_bars(sorted(moved, key=lambda one: -abs(one["effect"])), most=len(moved))
+
+
+def signed(value: float) -> str:
+    """Write points that were given or taken.
+
+    >>> signed(30.0), signed(-2.5)
+    ('+30', '−2.5')
+    """
+    return f"{value:+g}".replace("-", "\N{MINUS SIGN}")
 
 
 def history_line(points: Sequence[tuple[datetime, float]]) -> str | None:

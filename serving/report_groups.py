@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from serving import report_words as words
+from serving.report_language import Language
 
 Row = Mapping[str, Any]
 
@@ -16,7 +16,7 @@ _BANDS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 _MOST_COLUMNS: Final = 12
 
 
-def contact_groups(rows: pd.DataFrame) -> Mapping[str, tuple[Row, ...]]:
+def contact_groups(lang: Language, rows: pd.DataFrame) -> Mapping[str, tuple[Row, ...]]:
     """Count contacts by tier and by agreement with the points."""
 
     def group(column: str, names: Mapping[str, str]) -> tuple[Row, ...]:
@@ -36,7 +36,10 @@ def contact_groups(rows: pd.DataFrame) -> Mapping[str, tuple[Row, ...]]:
             for name, part in parts
         )
 
-    return {"tiers": group("tier", words.TIERS), "agreement": group("agreement", words.AGREEMENTS)}
+    return {
+        "tiers": group("tier", lang.names["tiers"]),
+        "agreement": group("agreement", lang.names["agreements"]),
+    }
 
 
 def deal_groups(rows: pd.DataFrame) -> Mapping[str, tuple[Row, ...]]:
@@ -59,7 +62,13 @@ def deal_groups(rows: pd.DataFrame) -> Mapping[str, tuple[Row, ...]]:
     return {"bands": tuple(bands) if len(rows) else ()}
 
 
-def left_out_lines(left_out: Sequence[Row]) -> tuple[Row, ...]:
+def not_scored(reasons: pd.Series) -> Mapping[str, int]:
+    """Count what was not scored by the reason, as far as it stands before a colon: what follows is of one case."""
+    kinds = reasons.fillna("").map(lambda reason: str(reason).partition(":")[0].strip())
+    return {str(reason): int(rows) for reason, rows in kinds.value_counts(sort=True).items()}
+
+
+def left_out_lines(lang: Language, left_out: Sequence[Row]) -> tuple[Row, ...]:
     """Bring what was left out for the same reason onto one line: the columns of a table, or whole tables."""
     lines: dict[tuple[str, str], list[str]] = {}
     for each in left_out:
@@ -67,8 +76,10 @@ def left_out_lines(left_out: Sequence[Row]) -> tuple[Row, ...]:
         lines.setdefault((table, str(each["reason"])), []).append(str(each["column"] or each["table"]))
     return tuple(
         {
-            "table": table or _listed(names),
-            "column": _listed(names) if table else words.TEXTS["whole_table" if len(names) == 1 else "whole_tables"],
+            "table": table or _listed(lang, names),
+            "column": _listed(lang, names)
+            if table
+            else lang.texts["whole_table" if len(names) == 1 else "whole_tables"],
             "reason": reason,
         }
         for (table, reason), names in lines.items()
@@ -80,7 +91,7 @@ def known_number(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(lang: Language, names: Sequence[str]) -> str:
     shown = ", ".join(names[:_MOST_COLUMNS])
     more = len(names) - _MOST_COLUMNS
-    return f"{shown} {words.TEXTS['and_more'].format(more=more)}" if more > 0 else shown
+    return f"{shown} {lang.texts['and_more'].format(more=more)}" if more > 0 else shown

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from serving import report_numbers
-from serving import report_words as words
+from serving.report_language import Language
+from serving.report_numbers import inert
 
 Row = Mapping[str, Any]
 
@@ -25,42 +25,41 @@ class Quality:
     compared: bool
 
 
-def quality(*, evaluation: Row, drift: Row | None) -> Quality:
+def quality(lang: Language, *, evaluation: Row, drift: Row | None) -> Quality:
     """Pick from the audit and the drift what a reader must know."""
     audit: Row = evaluation.get("audit") or {}
     found = drift or {}
     moved = [each for each in found.get("features", ()) if each["level"] != "none"]
     return Quality(
-        warnings=(*_warnings(audit.get("columns", ())), *_proxies(audit.get("proxies", ()))),
+        warnings=(*_warnings(lang, audit.get("columns", ())), *_proxies(lang, audit.get("proxies", ()))),
         drifted=tuple(moved[:MOST_DRIFTED]),
         more=max(0, int(found.get("some", 0)) + int(found.get("large", 0)) - MOST_DRIFTED),
         compared=bool(found.get("features")),
     )
 
 
-def _warnings(columns: Sequence[Row]) -> list[str]:
+def _warnings(lang: Language, columns: Sequence[Row]) -> list[str]:
     return [
-        words.TEXTS["vouched_wrongly"].format(
-            column=report_numbers.inert(each["property"], longest=80), evidence="; ".join(each["evidence"])
-        )
+        lang.say("vouched_wrongly", column=inert(each["property"], longest=80), evidence="; ".join(each["evidence"]))
         for each in columns
         if each["use"] == "warned"
     ]
 
 
-def _proxies(proxies: Sequence[Row]) -> list[str]:
+def _proxies(lang: Language, proxies: Sequence[Row]) -> list[str]:
     best: dict[tuple[str, str], Row] = {}
     for each in proxies:
         best.setdefault((each["feature"], each["attribute"]), each)
     told = [
-        words.TEXTS["proxy"].format(
-            feature=report_numbers.inert(each["feature"], longest=80),
+        lang.say(
+            "proxy",
+            feature=inert(each["feature"], longest=80),
             attribute=each["attribute"],
-            column=report_numbers.inert(each["column"], longest=80),
-            value=report_numbers.inert(each["value"], longest=80),
-            auc=report_numbers.number(each["auc"], 2),
+            column=inert(each["column"], longest=80),
+            value=inert(each["value"], longest=80),
+            auc=lang.numbers.number(each["auc"], 2),
         )
         for each in best.values()
     ]
     more = len(told) - MOST_PROXIES
-    return [*told[:MOST_PROXIES], *([words.TEXTS["more_proxies"].format(more=more)] if more > 0 else [])]
+    return [*told[:MOST_PROXIES], *([lang.say("more_proxies", more=more)] if more > 0 else [])]

@@ -71,11 +71,19 @@ class ScoreStore:
     """The published batches behind one database URL (``sqlite:///FILE`` or ``postgresql+psycopg://...``).
 
     Making one connects to nothing; the tables are made by the first write, and those of an earlier release are
-    migrated by the first use. ``busy_seconds`` is how long a publish waits for another one.
+    migrated by the first use. ``busy_seconds`` is how long a publish waits for another one, ``read_seconds`` how long
+    one look into the store may take.
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = 30.0, settings: StoreSettings = DEFAULTS) -> None:
-        self._database = Database(url, busy_seconds=busy_seconds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_seconds: float = 30.0,
+        read_seconds: float | None = None,
+        settings: StoreSettings = DEFAULTS,
+    ) -> None:
+        self._database = Database(url, busy_seconds=busy_seconds, read_seconds=read_seconds)
         self._settings = settings
         self._current = False
 
@@ -254,6 +262,12 @@ class ScoreStore:
                 )
         index = pd.Index([row[0] for row in stored], dtype="str", name=contract.id_column)
         return pd.Series([row[1] for row in stored], index=index, dtype="float64", name=contract.probability)
+
+    def batch_before(self, question: str, *, before: datetime) -> StoredBatch | None:
+        """Return the batch that ``previous`` takes its probabilities from."""
+        contract_of(question)
+        with self.reading() as connection:
+            return None if connection is None else _find(connection, question, LATEST, before=before)
 
     @contextmanager
     def reading(self) -> Iterator[Connection | None]:

@@ -117,19 +117,22 @@ def read_changes(
     batch: StoredBatch,
     *,
     since: int,
+    since_batch: str | None = None,
     fields: Sequence[str],
     after: str | None = None,
     rows: int,
 ) -> Changes:
     """Return the next objects after an id that changed, or went, after the batch of sequence ``since``.
 
-    Since 0 is the whole batch and all that ever went: who broke off a first walk may hold some of it.
+    Where ``since_batch`` names that batch and the store holds another one in its place, the store is not the one that
+    it was. Since 0 is the whole batch and all that ever went: who broke off a first walk may hold some of it.
     """
     table = SCORES[question]
     id_column = table.c[contract_of(question).id_column]
     with store.reading() as connection:
         _require(connection, question, batch)
         assert connection is not None
+        _require_place(connection, since, since_batch)
         query = _query(question, batch, fields, Filter())
         if since > 0:
             query = query.where(table.c.changed_sequence > since)
@@ -196,6 +199,13 @@ def _require(connection: Connection | None, question: str, batch: StoredBatch) -
             f"batch {batch.batch_id!r} of {question} must be kept while it is read, and is kept no more. Begin again "
             "with the latest one."
         )
+
+
+def _require_place(connection: Connection, since: int, since_batch: str | None) -> None:
+    """Refuse a place in another store. A batch that is kept no more leaves its place empty."""
+    found = connection.scalar(select(batches.c.batch_id).where(batches.c.sequence == since))
+    if since_batch is not None and found not in (None, since_batch):
+        raise BatchGoneError("the store was replaced since this cursor was given. Begin again without it.")
 
 
 def _query(question: str, batch: StoredBatch, fields: Sequence[str], chosen: Filter) -> Select[Any]:
@@ -292,8 +302,9 @@ def _merged(page: Chunk, gone: list[Tombstone], rows: int) -> Changes:
 def disagreements(store: ScoreStore, question: str, batch: StoredBatch, *, rows: int) -> list[Mapping[str, Any]]:
     """Return the objects that model and habit judge most differently, each with both judgements, the farthest first.
 
-    For contacts the habit is the points' probability, where exactly one of the two ranks the contact high; for deals it
-    is the probability set by hand for the stage.
+    For contacts the habit is the points' probability, where exactly one of the two ranks the contact high, and tier and
+    points are told as well, which are there where probabilities are not; for deals it is the probability set by hand
+    for the stage.
     """
     contract = contract_of(question)
     table = SCORES[question]
@@ -303,11 +314,14 @@ def disagreements(store: ScoreStore, question: str, batch: StoredBatch, *, rows:
     id_column = table.c[contract.id_column]
     query = (
         select(id_column.label("id"), ours.label("ours"), theirs.label("theirs"))
-        .where(table.c.batch_id == batch.batch_id, gap.is_not(None))
-        .order_by(gap.desc(), id_column)
+        .where(table.c.batch_id == batch.batch_id)
+        .order_by(gap.is_(None), gap.desc(), id_column)
         .limit(rows)
     )
     if question == "contacts":
+        query = query.add_columns(table.c.tier, table.c.points)
         query = query.where(table.c.agreement.in_(("model_only", "points_only")))
+    else:
+        query = query.where(gap.is_not(None))
     with store.reading() as connection:
         return [] if connection is None else [dict(row) for row in connection.execute(query).mappings()]

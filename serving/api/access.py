@@ -13,6 +13,7 @@ from serving.api.service import Service
 from serving.keys import ApiKey, verify_key
 from serving.rate_limit import Allowance
 
+_SCOPES: dict[object, tuple[str, ...]] = {}
 _bearer = HTTPBearer(auto_error=False, description="An API key: leadline keys create")
 
 
@@ -29,22 +30,20 @@ def caller(
 ) -> ApiKey:
     """Return the active key of a request; refuse without one, and where it came too often."""
     service = service_of(request)
-    host = request.client.host if request.client else "unknown"
-    refuse_guessing(service, host)
     key = None
     if credentials is not None:
         key = verify_key(service.store, credentials.credentials, now=service.clock())
     if key is None:
-        service.failures.take(host)
+        count_failure(service, request)
         raise Problem("unauthenticated", "Send an active API key: Authorization: Bearer ll_...")
     request.state.key_id = key.key_id
     count(service, request, key.key_id)
     return key
 
 
-def refuse_guessing(service: Service, host: str) -> None:
-    """Refuse who has tried too many keys that open nothing."""
-    guesses = service.failures.take(host, cost=0)
+def count_failure(service: Service, request: Request) -> None:
+    """Count a key that opens nothing, and refuse an address that tries too many; keys that open are let through."""
+    guesses = service.failures.take(request.client.host if request.client else "unknown")
     if guesses.wait_seconds:
         raise Problem(
             "rate_limited", "Too many requests without a valid key.", headers={"Retry-After": str(guesses.wait_seconds)}
@@ -71,7 +70,13 @@ def require(*scopes: str) -> Callable[[ApiKey], ApiKey]:
             raise Problem("missing_scope", f"This needs a key with the scope {' or '.join(scopes)}.")
         return key
 
+    _SCOPES[check] = scopes
     return check
+
+
+def scopes_of(dependency: object) -> tuple[str, ...]:
+    """Return the scopes that a dependency made by ``require`` needs one of; none for any other."""
+    return _SCOPES.get(dependency, ())
 
 
 def _headers(allowance: Allowance) -> dict[str, str]:

@@ -24,6 +24,7 @@ MEDIA: Final[Mapping[str, str]] = {
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.stream",
 }
+_PIECE_BYTES: Final = 1 << 18
 _VARY: Final = "Accept, Accept-Encoding, Authorization"
 
 
@@ -85,11 +86,31 @@ def stream(request: Request, parts: Iterator[bytes], *, form: str, headers: Mapp
     """
     told = dict(headers)
     first = next(parts, b"")
-    body: Iterable[bytes] = chain([first], parts)
+    body = _pieces(chain([first], parts))
     if _coding(request):
         body = _gzipped(body)
         told["Content-Encoding"] = "gzip"
     return StreamingResponse(body, headers=told, media_type=MEDIA[form])
+
+
+def one_of_few(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass on the parts of a whole batch, if not too many are on their way already: each takes memory."""
+    if not service.streams.acquire(blocking=False):
+        raise Problem("busy", f"{service.settings.streams} whole batches are on their way already; come back, or page.")
+    try:
+        yield from parts
+    finally:
+        service.streams.release()
+
+
+def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut parts so small that a slow client takes one in the time that it has for it."""
+    for part in parts:
+        if len(part) <= _PIECE_BYTES:
+            yield part
+            continue
+        for start in range(0, len(part), _PIECE_BYTES):
+            yield part[start : start + _PIECE_BYTES]
 
 
 def _gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:

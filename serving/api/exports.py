@@ -15,7 +15,7 @@ from serving.bulk_exports import BulkExport, ExportRequest, plain_filter
 from serving.keys import ApiKey
 
 Reader = Annotated[ApiKey, Depends(require("scores:read"))]
-ExportId = Annotated[str, Path(pattern="^[0-9a-f]{24}$")]
+ExportId = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="As the answer to the request named it.")]
 IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]+$", description="Ask twice, get one export.")
 ]
@@ -68,7 +68,10 @@ def make_router() -> APIRouter:
         },
     )
     def part(
-        request: Request, key: Reader, export_id: ExportId, number: Annotated[int, Path(ge=1, le=10**6)]
+        request: Request,
+        key: Reader,
+        export_id: ExportId,
+        number: Annotated[int, Path(ge=1, le=10**6, description="Counted from 1.")],
     ) -> FileResponse:
         service = service_of(request)
         form = service.exports.get(key.key_id, export_id).request.format

@@ -41,10 +41,12 @@ def make_router() -> APIRouter:
     router = APIRouter()
 
     @router.get("/health", tags=["operations"], summary="The process answers")
+    @router.head("/health", include_in_schema=False)
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
     @router.get("/ready", tags=["operations"], summary="The store answers, and how fresh the scores are")
+    @router.head("/ready", include_in_schema=False)
     def ready(request: Request) -> dict[str, Any]:
         told = readiness(service_of(request))
         if told["status"] == "empty":
@@ -73,7 +75,9 @@ def make_router() -> APIRouter:
         return {"results": [_told(service, batch) for batch in service.store.batches()]}
 
     @router.get("/v1/batches/{batch_id}", tags=["batches"], summary="One batch with what its run said")
-    def batch(request: Request, key: Reader, batch_id: Annotated[BatchId, Path()]) -> dict[str, Any]:
+    def batch(
+        request: Request, key: Reader, batch_id: Annotated[BatchId, Path(description="One of /v1/batches, or latest.")]
+    ) -> dict[str, Any]:
         service = service_of(request)
         found = _batch(service, batch_id)
         return _told(service, found) | {"summary": found.summary}
@@ -89,7 +93,9 @@ def make_router() -> APIRouter:
         }
 
     @router.get("/v1/models/{model_version}", tags=["models"], summary="A model with its whole evaluation")
-    def model(request: Request, key: Analyst, model_version: Annotated[Text, Path()]) -> dict[str, Any]:
+    def model(
+        request: Request, key: Analyst, model_version: Annotated[Text, Path(description="As rows name it.")]
+    ) -> dict[str, Any]:
         card = service_of(request).store.cards().get(model_version)
         if card is None:
             raise Problem("not_found", "No model of this version scored a batch of this store.")
@@ -113,7 +119,9 @@ def make_router() -> APIRouter:
         response_class=FileResponse,
         responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
     )
-    def report(request: Request, key: Analyst, batch_id: Annotated[BatchId, Path()]) -> FileResponse:
+    def report(
+        request: Request, key: Analyst, batch_id: Annotated[BatchId, Path(description="One of /v1/batches, or latest.")]
+    ) -> FileResponse:
         return report_file(service_of(request), batch_id)
 
     return router

@@ -12,16 +12,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from serving import report_numbers
-from serving.api.access import count, refuse_guessing, service_of
+from serving.api.access import count, count_failure, service_of
 from serving.api.operations import readiness, report_file
 from serving.api.problems import Problem
 from serving.api.service import Service
 from serving.contract import contract_of, read_reasons
 from serving.cursors import is_storable
 from serving.keys import find_key, verify_key
-from serving.page_pictures import ceiling, history_line, reason_bars
+from serving.page_pictures import ceiling, change_bars, history_line, point_bars, reason_bars, signed
 from serving.sessions import Session
 from serving.walks import disagreements, history
+from serving.why import why_changed
 
 _COOKIE: Final = "leadline_session"
 POLICY: Final = (
@@ -29,17 +30,29 @@ POLICY: Final = (
     "base-uri 'none'"
 )
 _QUESTIONS: Final = {"contact": "contacts", "deal": "deals"}
-_FACTS: Final = {
-    "contacts": ("tier", "points", "points_grade", "agreement", "owner_id", "model_version"),
-    "deals": (
-        "pipeline",
-        "stage",
-        "amount",
-        "stage_probability_manual",
-        "stage_rate_observed",
-        "owner_id",
-        "model_version",
-    ),
+_OF_BOTH: Final = {"owner_id": "Owner", "model_version": "Model"}
+_FACTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "contacts": {
+        "tier": "Quarter of all",
+        "points": "Points of the rules",
+        "points_grade": "Their grade",
+        "agreement": "Ranked high by",
+    }
+    | _OF_BOTH,
+    "deals": {
+        "pipeline": "Pipeline",
+        "stage": "Stage",
+        "amount": "Amount",
+        "stage_probability_manual": "Set by hand for the stage",
+        "stage_rate_observed": "Won from the stage so far",
+    }
+    | _OF_BOTH,
+}
+_AGREEMENT: Final = {
+    "both_high": "both",
+    "model_only": "the model alone",
+    "points_only": "the points alone",
+    "both_low": "neither",
 }
 
 
@@ -67,7 +80,7 @@ def make_router(templates: Environment) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def page(name: str, *, status: int = 200, **given: Any) -> HTMLResponse:
-        html = templates.get_template(f"page_{name}.html.j2").render(n=report_numbers, **given)
+        html = templates.get_template(f"page_{name}.html.j2").render(n=report_numbers, signed=signed, **given)
         return HTMLResponse(html, status, headers={"Content-Security-Policy": POLICY})
 
     @router.get("/assets/pages.css")
@@ -87,11 +100,9 @@ def make_router(templates: Environment) -> APIRouter:
 
     def begin(request: Request, text: str) -> Response:
         service = service_of(request)
-        host = request.client.host if request.client else "unknown"
-        refuse_guessing(service, host)
         key = verify_key(service.store, text, now=service.clock())
         if key is None or not key.may("reports:read"):
-            service.failures.take(host)
+            count_failure(service, request)
             return page("sign_in", status=403, refused=True, session=None)
         request.state.key_id = key.key_id
         answer = RedirectResponse("/", 303)
@@ -175,7 +186,7 @@ def _shown(service: Service, question: str, told: list[Any]) -> dict[str, Any]:
     contract = contract_of(question)
     batch, row = told[0]
     low, _, high = contract.ranges[0]
-    probability = row[contract.probability]
+    probability, change = row[contract.probability], why_changed(told, contract)
     past = [
         (one.as_of, values[contract.probability]) for one, values in told if values[contract.probability] is not None
     ]
@@ -189,8 +200,16 @@ def _shown(service: Service, question: str, told: list[Any]) -> dict[str, Any]:
         "base_rate": row["base_rate"],
         "not_scored": row["not_scored"],
         "bars": reason_bars(read_reasons(row["reasons"])) if row["reasons"] is not None else [],
+        "change": change,
+        "moves": change_bars(change["parts"]),
+        "points": row["points"],
+        "point_bars": point_bars(read_reasons(row["points_reasons"])) if row["points_reasons"] is not None else [],
         "line": history_line(past),
         "top": ceiling(max(value for _, value in past)) if past else None,
         "past": past,
-        "facts": [(name, row[name]) for name in _FACTS[question] if row[name] is not None],
+        "facts": [
+            (name, words, _AGREEMENT.get(row[name], row[name]) if name == "agreement" else row[name])
+            for name, words in _FACTS[question].items()
+            if row[name] is not None
+        ],
     }

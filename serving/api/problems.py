@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,11 +17,12 @@ from features.errors import LeadScoringError
 from serving.bulk_exports import ExportConflictError, TooManyExportsError, UnknownExportError
 from serving.contract import ContractError
 from serving.cursors import CursorError
-from serving.database import ReadOnlyStoreError, StoreBusyError, StoreUnreachableError
+from serving.database import FullStoreError, ReadOnlyStoreError, SlowStoreError, StoreBusyError, StoreUnreachableError
 from serving.store import UnknownBatchError
 from serving.walks import BatchGoneError
 
 RETRY_SECONDS: Final = 5
+_log: Final = logging.getLogger("leadline.api")
 
 # Code, status and title; ``docs/api.md`` says what to do about each.
 PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
@@ -42,6 +45,9 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "rate_limited": (429, "Too many requests"),
     "too_many_exports": (429, "Too many exports are kept"),
     "store_unavailable": (503, "The score store is away"),
+    "store_slow": (503, "The score store took too long"),
+    "busy": (503, "Too many whole batches are on their way"),
+    "disk_full": (503, "There is no room to write"),
     "internal_error": (500, "Something failed that should not"),
 }
 
@@ -57,7 +63,16 @@ _OURS: Final[tuple[tuple[type[LeadScoringError], str], ...]] = (
     (StoreUnreachableError, "store_unavailable"),
     (StoreBusyError, "store_unavailable"),
     (ReadOnlyStoreError, "store_unavailable"),
+    (FullStoreError, "disk_full"),
+    (SlowStoreError, "store_slow"),
 )
+# What the client is told instead of the cause, which is the operator's and stands in the log.
+_FOR_OPERATORS: Final[Mapping[str, str]] = {
+    "internal_error": "The service could not answer; its operator finds the cause in the log.",
+    "store_unavailable": "The score store cannot be reached now; the same request may work later.",
+    "store_slow": "The score store did not answer in time. Ask for fewer rows, fewer filters, or a bulk export.",
+    "disk_full": "The service has no room to write; the same request may work later.",
+}
 _OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
 
@@ -97,11 +112,10 @@ def problem_response(problem: Problem) -> Response:
 def of_error(error: LeadScoringError) -> Problem:
     """Return what one of our errors is to a client; of the unexpected it learns nothing but that."""
     code = next((code for kind, code in _OURS if isinstance(error, kind)), "internal_error")
-    if code == "internal_error":
-        return Problem(code, "The service could not answer; its operator finds the cause in the log.")
-    if code == "store_unavailable":
-        return Problem(code, "The score store cannot be reached now; the same request may work later.")
-    return Problem(code, str(error))
+    if code not in _FOR_OPERATORS:
+        return Problem(code, str(error))
+    _log.error("%s: %s", code, error)
+    return Problem(code, _FOR_OPERATORS[code])
 
 
 def install(app: FastAPI) -> None:
@@ -116,9 +130,14 @@ def install(app: FastAPI) -> None:
         return problem_response(of_error(error))
 
     @app.exception_handler(RequestValidationError)
-    def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    def _invalid(request: Request, error: RequestValidationError) -> Response:
         told = [{"where": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in error.errors()]
         detail = "; ".join(f"{one['where']}: {one['message']}" for one in told)
+        of_body = any(one["loc"][:1] == ("body",) for one in error.errors())
+        if of_body and not _is_json(request.headers.get("content-type", "")):
+            return problem_response(
+                Problem("unsupported_media_type", "Send JSON, and say so: Content-Type: application/json.")
+            )
         return problem_response(Problem("invalid_parameter", detail, errors=told))
 
     @app.exception_handler(HTTPException)
@@ -126,6 +145,18 @@ def install(app: FastAPI) -> None:
         code = _OF_STATUS.get(error.status_code, "invalid_parameter" if error.status_code < 500 else "internal_error")
         return problem_response(Problem(code, str(error.detail), headers=error.headers))
 
+    @app.exception_handler(OSError)
+    def _disk(_request: Request, error: OSError) -> Response:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        code = "disk_full" if full else "internal_error"
+        _log.error("%s: %s", code, error.strerror or type(error).__name__, exc_info=None if full else error)
+        return problem_response(Problem(code, _FOR_OPERATORS[code]))
+
     @app.exception_handler(Exception)
     def _unexpected(_request: Request, _error: Exception) -> Response:
         return problem_response(Problem("internal_error", "The service could not answer; see its log."))
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

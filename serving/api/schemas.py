@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from serving.contract import Contract, contract_of
-from serving.contract_columns import Kind
+from serving.contract_columns import Column, Kind
 from serving.cursors import is_storable
 from serving.walks import Filter
 
@@ -22,6 +23,11 @@ def _storable(text: str) -> str:
     return text
 
 
+def _with_plus(given: Any) -> Any:
+    """Read the blank that a plus became which a URL did not spell %2B."""
+    return re.sub(r"(T\S+) (\d\d:?\d\d)$", r"\1+\2", given) if isinstance(given, str) else given
+
+
 def _in_range(moment: datetime) -> datetime:
     if not 1970 <= moment.year <= 2200:
         raise ValueError("must lie between 1970 and 2200")
@@ -32,9 +38,13 @@ Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")
 BatchId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,99}$")]
 Texts = Annotated[list[Text], Field(max_length=100)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Instant = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus), AfterValidator(_in_range)]
 Tier = Literal["very_high", "high", "medium", "low"]
 Agreement = Literal["both_high", "model_only", "points_only", "both_low"]
+
+FileFormat = Annotated[Literal["csv", "ndjson", "parquet", "arrow"], Field(description="Of the files.")]
+_BATCH: Any = Field(default="latest", description="Which batch; a cursor names its own.")
+_FIELDS: Any = Field(default=[], description="Only these columns, separated by commas; all by default.")
 
 
 class _Closed(BaseModel):
@@ -77,7 +87,7 @@ class WantedDeals(Wanted):
 
 
 class _Page(_Closed):
-    batch: BatchId = Field(default="latest", description="Which batch; a cursor names its own.")
+    batch: BatchId = _BATCH
     limit: int | None = Field(
         default=None,
         ge=1,
@@ -85,7 +95,7 @@ class _Page(_Closed):
         description=f"Rows of a page: {USUAL_ROWS} in JSON; the other formats give all rows unless told otherwise.",
     )
     after: Text | None = Field(default=None, description="The cursor that the page before gave.")
-    fields: Texts = Field(default=[], description="Only these columns, separated by commas; all by default.")
+    fields: Texts = _FIELDS
 
 
 class ContactPage(_Page, WantedContacts):
@@ -101,41 +111,49 @@ class ChangePage(_Closed):
 
     since: Text | None = Field(default=None, description="The cursor of the last answer; empty for everything.")
     limit: int = Field(default=USUAL_ROWS, ge=1, le=MOST_ROWS, description="Objects of a page.")
-    fields: Texts = Field(default=[], description="Only these columns, separated by commas; all by default.")
+    fields: Texts = _FIELDS
 
 
 class OnePage(_Closed):
     """Which batch and columns of one object."""
 
-    batch: BatchId = "latest"
-    fields: Texts = Field(default=[], description="Only these columns, separated by commas; all by default.")
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class Lookup(_Closed):
     """Many objects by their ids."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"object_type": "contact", "ids": ["17", "18"], "fields": ["close_likelihood"]}]
+        }
+    )
+
     object_type: Literal["contact", "deal"]
-    ids: Annotated[list[Text], Field(min_length=1, max_length=MOST_ROWS)]
-    batch: BatchId = "latest"
-    fields: Texts = []
+    ids: Annotated[list[Text], Field(min_length=1, max_length=MOST_ROWS, description="In the CRM.")]
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class ExportContacts(WantedContacts):
     """A bulk export of contacts."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"object_type": "contact", "format": "parquet"}]})
+
     object_type: Literal["contact"]
-    format: Literal["csv", "ndjson", "parquet", "arrow"] = "ndjson"
-    batch: BatchId = "latest"
-    fields: Texts = []
+    format: FileFormat = "ndjson"
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class ExportDeals(WantedDeals):
     """A bulk export of deals."""
 
     object_type: Literal["deal"]
-    format: Literal["csv", "ndjson", "parquet", "arrow"] = "ndjson"
-    batch: BatchId = "latest"
-    fields: Texts = []
+    format: FileFormat = "ndjson"
+    batch: BatchId = _BATCH
+    fields: Texts = _FIELDS
 
 
 class ProblemBody(BaseModel):
@@ -206,16 +224,23 @@ _TYPES: dict[Kind, Any] = {
 }
 
 
+_JSON: dict[str, Any] = {"change": dict[str, Any]}
+
+
 def row_model(contract: Contract) -> type[BaseModel]:
     """Return the model of one row; a column may be missing where a client chose others."""
     columns: dict[str, Any] = {
         column.name: (
-            (_TYPES[column.kind] | None) if column.nullable else _TYPES[column.kind],
+            (_type_of(column) | None) if column.nullable else _type_of(column),
             Field(default=None, description=column.meaning, json_schema_extra=_without_default),
         )
         for column in contract.columns
     }
     return create_model(f"{contract.object_type.capitalize()}Score", **columns)
+
+
+def _type_of(column: Column) -> Any:
+    return _JSON.get(column.name, _TYPES[column.kind])
 
 
 def _without_default(schema: dict[str, Any]) -> None:

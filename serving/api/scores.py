@@ -10,7 +10,16 @@ from pydantic import create_model
 from starlette.responses import Response
 
 from serving.api.access import require, service_of
-from serving.api.answers import MEDIA, batch_headers, chosen_format, entity_tag, json_answer, stream, unchanged
+from serving.api.answers import (
+    MEDIA,
+    batch_headers,
+    chosen_format,
+    entity_tag,
+    json_answer,
+    one_of_few,
+    stream,
+    unchanged,
+)
 from serving.api.problems import Problem
 from serving.api.schemas import (
     ROWS,
@@ -49,15 +58,16 @@ _HISTORY_FIELDS: Final = ("model_version", "tier", "stage", "points", "trend", "
 
 
 def fields_for(question: str, key: ApiKey, asked: list[str]) -> tuple[str, ...]:
-    """Return the columns of an answer in the contract's order; reasons only for a key that may read them."""
-    names = contract_of(question).names
+    """Return the columns of an answer in the contract's order; what says why only for a key that may read it."""
+    names, explaining = contract_of(question).names, contract_of(question).explaining
     wanted = {name.strip() for one in asked for name in one.split(",")}
     unknown = sorted(wanted - set(names))
     if unknown:
         raise Problem("invalid_parameter", f"fields must be some of {', '.join(names)}; found {', '.join(unknown)}.")
-    if "reasons" in wanted and not key.may("reasons:read"):
-        raise Problem("missing_scope", "The field reasons needs a key with the scope reasons:read.")
-    allowed = names if key.may("reasons:read") else tuple(name for name in names if name != "reasons")
+    refused = [name for name in explaining if name in wanted and not key.may("reasons:read")]
+    if refused:
+        raise Problem("missing_scope", f"The field {refused[0]} needs a key with the scope reasons:read.")
+    allowed = names if key.may("reasons:read") else tuple(name for name in names if name not in explaining)
     return tuple(name for name in allowed if name in wanted) if wanted else allowed
 
 
@@ -95,7 +105,7 @@ def page_of(request: Request, question: str, key: ApiKey, wanted: ContactPage | 
     if limit is None:
         chunks = walk(service.store, question, batch, fields=fields, chosen=chosen, after=after)
         parts = encode(form, question, batch, chunks, fields=fields)  # type: ignore[arg-type] # json has a limit
-        return stream(request, parts, form=form, headers=headers)
+        return stream(request, one_of_few(service, parts), form=form, headers=headers)
     page = read_chunk(service.store, question, batch, fields=fields, chosen=chosen, after=after, rows=limit)
     following = None
     if page.last is not None:
@@ -125,7 +135,14 @@ def changes_of(request: Request, question: str, key: ApiKey, wanted: ChangePage)
         raise BatchGoneError("the store holds no batch as new as this cursor: it was replaced. Begin again without it.")
     request.state.batch_id = batch.batch_id
     found = read_changes(
-        service.store, question, batch, since=seen.since, fields=fields, after=seen.after, rows=wanted.limit
+        service.store,
+        question,
+        batch,
+        since=seen.since,
+        since_batch=seen.since_batch or None,
+        fields=fields,
+        after=seen.after,
+        rows=wanted.limit,
     )
     following = (
         ChangeCursor(question, batch.sequence, batch.batch_id)
@@ -196,18 +213,11 @@ def history_of(request: Request, question: str, object_id: str) -> dict[str, Any
 
 
 def why_of(request: Request, question: str, object_id: str) -> dict[str, Any]:
-    """Answer with what moved an object's probability between the two newest batches that scored it."""
-    contract = contract_of(question)
+    """Answer with what moved an object's probability since the batch before, or why that cannot be said."""
     told = history(service_of(request).store, question, object_id)
     if not told:
         raise Problem("object_not_found", f"No batch that is kept holds this object of {question}.")
-    scored = [(batch, row) for batch, row in told if row[contract.probability] is not None]
-    if len(scored) < 2:
-        raise Problem("object_not_found", "Fewer than two kept batches scored this object: nothing can be compared.")
-    (new, after), (old, before) = scored[:2]
-    return {"id": object_id, "from": old.batch_id, "to": new.batch_id} | why_changed(
-        before, after, probability=contract.probability
-    )
+    return {"id": object_id} | why_changed(told, contract_of(question))
 
 
 def make_router() -> APIRouter:

@@ -77,6 +77,7 @@ class Service:
     metrics: Metrics
     limit: RateLimit
     failures: RateLimit
+    streams: threading.BoundedSemaphore
     sessions: Sessions
     remembered: dict[str, tuple[str, list[Mapping[str, Any]]]]
     clock: Callable[[], datetime]
@@ -101,6 +102,7 @@ def make_service(*, store: ScoreStore, home: Path, settings: ApiSettings, clock:
         metrics=Metrics(),
         limit=RateLimit(per_minute=settings.requests_per_minute),
         failures=RateLimit(per_minute=_FAILURES_PER_MINUTE),
+        streams=threading.BoundedSemaphore(settings.streams),
         sessions=Sessions(clock),
         remembered={},
         clock=clock,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from features.sources.hubspot.instants import instant, iso
 from serving.contract import contract_of, read_reasons
+from serving.shown import each_way
 
 PropertyType = Literal["number", "string", "enumeration", "datetime"]
 _FIELD_TYPES: Final[Mapping[PropertyType, str]] = {
@@ -39,7 +40,7 @@ class WriteBackSettings(BaseModel):
     )
     points_step: float = Field(default=1.0, ge=0, description="Nor points that moved by less.")
     close_step_days: float = Field(default=7.0, ge=0, description="Nor an expected close that moved by less.")
-    reasons: int = Field(default=3, ge=1, le=10, description="How many reasons the text holds.")
+    reasons: int = Field(default=3, ge=1, le=6, description="How many reasons the text holds.")
     clear_nulls: bool = Field(default=False, description="Whether a score that is gone is cleared in HubSpot.")
     limit: int = Field(default=100_000, ge=1, description="One run writes to no more contacts or deals than this.")
 
@@ -162,5 +163,5 @@ def reasons_text(reasons: str, *, most: int) -> str:
     >>> reasons_text('[{"words": "Saw the prices", "effect": 0.031}, {"words": "New", "effect": -0.002}]', most=2)
     'Saw the prices (+3.1); New (-0.2)'
     """
-    parts = [f"{one['words']} ({one['effect'] * 100:+.1f})" for one in read_reasons(reasons)[:most]]
+    parts = [f"{one['words']} ({one['effect'] * 100:+.1f})" for one in each_way(read_reasons(reasons))[:most]]
     return "; ".join(parts)[:_LONGEST_TEXT]

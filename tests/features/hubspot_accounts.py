@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -34,6 +36,7 @@ class VirtualClock:
     def __init__(self, start: datetime = START) -> None:
         self.moment = start
         self.slept: list[float] = []
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
         return self.moment
@@ -46,7 +49,8 @@ class VirtualClock:
         self.advance(seconds=seconds)
 
     def advance(self, **amount: float) -> None:
-        self.moment += timedelta(**amount)
+        with self._lock:
+            self.moment += timedelta(**amount)
 
 
 def string_rules(kind: str, *names: str) -> list[PropertyRule]:
@@ -124,12 +128,14 @@ class Storm:
 
     seed: int
     share: float = 0.3
-    kinds: tuple[str, ...] = ("502", "503", "html", "429", "429 bare", "423", "truncated", "lost", "cut")
+    kinds: tuple[str, ...] = ("502", "503", "html", "429", "429 bare", "423", "truncated", "lost", "cut", "401")
     counts: dict[str, int] = field(default_factory=dict)
     _row: int = 0
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
+        # Every kind comes before one comes again.
+        self._turns = itertools.cycle(self._chance.sample(self.kinds, len(self.kinds)))
 
     def __call__(self, request: Request, answer: Callable[[], Reply]) -> Reply | None:
         # Three in a row at most: what never ends is not a storm.
@@ -137,7 +143,7 @@ class Storm:
             self._row = 0
             return answer()
         self._row += 1
-        kind = self._chance.choice(self.kinds)
+        kind = next(self._turns)
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return self._misfortune(kind, answer)
 
@@ -170,8 +176,10 @@ class MortalClient(HubSpotClient):
     dies_at = 0
 
     def ask(self, *arguments: Any, **options: Any) -> Answer:
+        if 0 < self.dies_at <= self.requests:
+            raise Killed
         answer = super().ask(*arguments, **options)
-        if self.requests == self.dies_at:
+        if 0 < self.dies_at <= self.requests:
             raise Killed
         return answer
 
@@ -184,6 +192,7 @@ class Reading:
     clock: VirtualClock
     file: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    credentials: Credentials = field(default_factory=lambda: Credentials(token=SecretStr(TOKEN)))
     told: list[str] = field(default_factory=list)
     requests: int = 0
 
@@ -192,9 +201,7 @@ class Reading:
         return HubSpotSettings(base_url=self.url, **self.settings)
 
     def sync(self, *, dies_at: int = 0) -> list[Finding]:
-        client = MortalClient(
-            settings=self.configured, credentials=Credentials(token=SecretStr(TOKEN)), clock=self.clock
-        )
+        client = MortalClient(settings=self.configured, credentials=self.credentials, clock=self.clock)
         client.dies_at = dies_at
         with closing(Landing(self.file)) as landing, closing(client):
             try:

@@ -13,7 +13,6 @@ from features.sources.hubspot.client import (
     Credentials,
     DailyLimitError,
     HubSpotClient,
-    HubSpotError,
     MissingScopeError,
     RefusedRequestError,
     TokenRefusedError,
@@ -242,16 +241,27 @@ def test_a_storm_passes_without_a_request_over_the_limit(api: Api, clock: Virtua
     assert api.meter.over == 0
 
 
-def test_the_token_appears_in_no_log_and_no_error(
-    api: Api, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("refreshes", [False, True])
+def test_tokens_and_secrets_appear_in_no_log_and_no_error(
+    api: Api, clock: VirtualClock, caplog: pytest.LogCaptureFixture, refreshes: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    api.token = "another"
-    with connected(api, clock) as client, pytest.raises(HubSpotError) as caught:
+    app = Credentials(client_id="app", client_secret=SecretStr("s3cret-0815"), refresh_token=SecretStr("refresh-0816"))
+    refused = Reply(401, {"message": "expired"})
+    with (
+        connected(
+            api,
+            clock,
+            credentials=app if refreshes else None,
+            misfortune=lambda request, answer: answer() if request.path.startswith("/oauth") else refused,
+        ) as client,
+        pytest.raises(TokenRefusedError) as caught,
+    ):
         client.get(OWNERS)
 
     assert caplog.records
-    assert TOKEN not in caplog.text + repr(caught.value) + repr(client.__dict__)
+    told = caplog.text + repr(caught.value) + repr(client.__dict__)
+    assert [secret for secret in (TOKEN, "s3cret-0815", "refresh-0816") if secret in told] == []
 
 
 @pytest.mark.parametrize("url", ["http://api.hubapi.com", "ftp://localhost", "api.hubapi.com"])

@@ -5,22 +5,25 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from features.sources.hubspot.client import DailyLimitError, MissingScopeError
+from features.sources.hubspot.client import Credentials, DailyLimitError, MissingScopeError, UnavailableError
 from features.sources.hubspot.instants import iso
 from features.sources.hubspot.landing import Landing, LandingBusyError
 from features.sources.hubspot_sandbox.account import Account
-from features.sources.hubspot_sandbox.api import Api
+from features.sources.hubspot_sandbox.answers import Reply
+from features.sources.hubspot_sandbox.api import Api, Request
 from features.sources.hubspot_sandbox.limits import Plan
-from features.sources.hubspot_sandbox.server import Misfortune, serving, undisturbed
+from features.sources.hubspot_sandbox.server import Arrival, Misfortune, at_once, serving, undisturbed
 from tests.features.hubspot_accounts import START, TOKEN, Killed, Reading, Storm, VirtualClock, make_account, make_api
 
 # Requests for what an account defines, which every run reads anew.
@@ -39,9 +42,15 @@ def account(clock: VirtualClock) -> Account:
 
 @contextmanager
 def reading(
-    api: Api, clock: VirtualClock, home: Path, *, misfortune: Misfortune = undisturbed, **settings: Any
+    api: Api,
+    clock: VirtualClock,
+    home: Path,
+    *,
+    misfortune: Misfortune = undisturbed,
+    arrival: Arrival = at_once,
+    **settings: Any,
 ) -> Iterator[Reading]:
-    with serving(api, misfortune=misfortune) as url:
+    with serving(api, misfortune=misfortune, arrival=arrival) as url:
         yield Reading(url, clock, home / "warehouse" / "hubspot.db", settings)
 
 
@@ -177,23 +186,24 @@ def test_more_objects_than_search_can_page_through_may_change_at_one_instant(
     assert asked(api)["objects/notes/search"] == 52
 
 
-def test_killed_at_any_request_it_goes_on_and_reads_at_most_one_page_again(
-    account: Account, clock: VirtualClock, tmp_path: Path
+@pytest.mark.parametrize(("lanes", "step"), [(1, 3), (4, 8)])
+def test_killed_at_any_request_it_goes_on_and_reads_at_most_one_page_of_each_lane_again(
+    account: Account, clock: VirtualClock, tmp_path: Path, lanes: int, step: int
 ) -> None:
     small_company(account, contacts=110, deals=55, calls=60)
     clock.advance(hours=1)
-    with reading(make_api(account), clock, tmp_path / "calm") as calm:
+    with reading(make_api(account), clock, tmp_path / "calm", lanes=lanes) as calm:
         calm.sync()
         expected, needed = calm.content(), calm.requests
 
         assert needed > 20
-        for dies_at in range(1, needed + 1, 3):
+        for dies_at in range(1, needed + 1, step):
             home = calm.elsewhere(tmp_path / str(dies_at))
             read_before = dies_on_the_way(home, dies_at)
             home.sync()
 
             assert home.content() == expected
-            assert read_before + home.requests <= needed + 1 + DEFINITIONS
+            assert read_before + home.requests <= needed + lanes + DEFINITIONS
 
 
 def dies_on_the_way(home: Reading, dies_at: int) -> int:
@@ -210,7 +220,7 @@ def test_killed_while_reading_changes_it_goes_on_and_reads_at_most_one_page_agai
 ) -> None:
     ids = small_company(account, contacts=230, deals=120, calls=10)
     clock.advance(hours=1)
-    with reading(make_api(account), clock, tmp_path / "calm") as calm:
+    with reading(make_api(account), clock, tmp_path / "calm", lanes=1) as calm:
         calm.sync()
         begun = calm.file.read_bytes()
         clock.advance(hours=30)
@@ -323,6 +333,96 @@ def test_the_end_of_the_day_keeps_what_was_read_and_the_next_day_goes_on(
         assert home.rows("SELECT count(*) FROM records")[0][0] == 130 + 3 + 60 + 120
         assert api.meter.over == 0
     assert any("left today" in words for words in home.told)
+
+
+def test_several_kinds_are_asked_for_at_the_same_time(account: Account, clock: VirtualClock, tmp_path: Path) -> None:
+    small_company(account, contacts=3, deals=1, calls=1)
+    met = threading.Barrier(3)
+
+    def meet(request: Request) -> None:
+        # None of the three is answered before all of them have arrived.
+        if request.path in [f"/crm/objects/2026-09/{kind}" for kind in ("contacts", "companies", "calls")]:
+            met.wait(timeout=20)
+
+    with reading(make_api(account), clock, tmp_path, arrival=meet) as home:
+        home.sync()
+
+        assert len(home.tables()["contacts"]) == 3
+
+
+def test_what_one_lane_meets_ends_the_others_and_all_of_it_is_kept(
+    account: Account, clock: VirtualClock, tmp_path: Path
+) -> None:
+    small_company(account)
+    broken = True
+
+    def one_kind_fails(request: Request, answer: Callable[[], Reply]) -> Reply:
+        return Reply(503) if broken and request.path.endswith("/companies") else answer()
+
+    with reading(make_api(account), clock, tmp_path, misfortune=one_kind_fails, attempts=2) as home:
+        with pytest.raises(UnavailableError, match="companies"):
+            home.sync()
+        broken = False
+        home.sync()
+        tables = home.tables()
+
+    assert [len(tables[name]) for name in ("contacts", "companies", "deals", "activities")] == [130, 3, 60, 120]
+
+
+def test_a_token_that_expires_in_mid_sync_is_renewed_once_for_all_lanes(
+    account: Account, clock: VirtualClock, tmp_path: Path
+) -> None:
+    small_company(account)
+    api = make_api(account)
+
+    def expire(request: Request, answer: Callable[[], Reply]) -> Reply:
+        if len(api.calls) == 14:
+            api.token = "a-later-token"
+        return answer()
+
+    with reading(api, clock, tmp_path, misfortune=expire) as home:
+        home.credentials = Credentials(
+            client_id="app", client_secret=SecretStr("app-secret"), refresh_token=SecretStr("refresh-me")
+        )
+        home.sync()
+
+        assert len(home.tables()["activities"]) == 120
+    assert [path for _, path in api.calls].count("/oauth/2026-09/token") == 2
+
+
+def test_a_sweep_is_a_snapshot_that_finds_what_no_change_tells_of(
+    account: Account, clock: VirtualClock, tmp_path: Path
+) -> None:
+    contact = account.create("contacts", {"industry": "retail"})
+    with reading(make_api(account), clock, tmp_path) as home:
+        clock.advance(hours=1)
+        home.sync()
+        # A calculated property is recomputed without the contact being marked as changed, and without a history.
+        account.objects["contacts"][contact].values["industry"] = "software"
+        clock.advance(days=2)
+        home.sync()
+        history = home.tables()["property_history"]
+
+    assert history["value"].tolist() == ["retail", "software"]
+    assert history["known_at"].iloc[1] == START + timedelta(days=2, hours=1)
+
+
+def test_an_address_that_something_on_the_way_finds_too_long_is_asked_for_in_another_way(
+    account: Account, clock: VirtualClock, tmp_path: Path
+) -> None:
+    small_company(account, contacts=60, deals=55, calls=1)
+
+    def narrow(request: Request, answer: Callable[[], Reply]) -> Reply:
+        return Reply(414, None, {"Content-Type": "text/html"}, b"<html>") if request.length > 150 else answer()
+
+    with reading(make_api(account), clock, tmp_path / "wide") as wide:
+        wide.sync()
+    with reading(make_api(account), clock, tmp_path / "narrow", misfortune=narrow) as home:
+        home.sync()
+        clock.advance(days=2)
+        home.sync()
+
+        assert home.tables().digest() == wide.tables().digest()
 
 
 def test_a_merge_leads_to_the_survivor_whatever_id_it_has(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from features.sources.hubspot.source import landing_file
 from features.sources.hubspot_sandbox.account import Account
 from features.sources.hubspot_sandbox.api import Api
 from features.sources.hubspot_sandbox.filling import Filled, fill
@@ -19,6 +21,7 @@ from features.sources.hubspot_sandbox.server import serving
 from tests.features.hubspot_accounts import TOKEN, VirtualClock
 from tests.flows.commands import END, Installed, leadline, leadline_json, tiny_tables, write_config
 
+CANARY = "canary.person@example.org"
 CONFIG = """\
 source:
   kind: hubspot
@@ -39,6 +42,7 @@ class Connected:
     config: Path
     home: Path
     said: dict[str, Any]
+    logged: list[str]
 
     def writeback(self, *arguments: str) -> Any:
         return leadline_json("writeback", *arguments, "--config", self.config, "--home", self.home)
@@ -57,9 +61,28 @@ def connected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connected]:
     api = Api(account, token=TOKEN, plan=Plan(burst=100_000))
     with pytest.MonkeyPatch.context() as patched, serving(api) as url:
         patched.setenv("LEADLINE_HUBSPOT_TOKEN", TOKEN)
+        account.write("contacts", next(iter(filled.contacts.values())), {"email": CANARY})
         config, home = write_config(folder, CONFIG.format(url=url)), folder / "home"
-        said = leadline_json("run", "--config", config, "--home", home, "--as-of", END.isoformat())
-        yield Connected(account, api, filled, config, home, said)
+        with everything_logged() as logged:
+            said = leadline_json("run", "--config", config, "--home", home, "--as-of", END.isoformat())
+        yield Connected(account, api, filled, config, home, said, logged)
+
+
+@contextmanager
+def everything_logged() -> Iterator[list[str]]:
+    """Gather what anybody logs at any level."""
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(f"{record.name} {record.getMessage()}\n")  # type: ignore[method-assign]
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield heard
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
 
 
 def test_a_run_on_hubspot_scores_its_contacts_and_deals(connected: Connected) -> None:
@@ -135,25 +158,33 @@ def test_without_a_token_the_variable_is_named(connected: Connected, monkeypatch
     assert "LEADLINE_HUBSPOT_TOKEN" in result.stderr
 
 
-def test_token_and_addresses_are_in_no_log_report_batch_or_ledger(
-    connected: Connected, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    addresses = [one.values.get("email") for one in connected.account.objects["contacts"].values()]
-    domain = next(address for address in addresses if address).rpartition("@")[2].rpartition(".")[2]
+def test_token_and_addresses_are_in_no_log_report_batch_ledger_or_error(connected: Connected) -> None:
+    deals = connected.account.objects["deals"]
+    connected.account.forbidden["deals"] = dict.fromkeys(deals, f"{CANARY} must be asked before")
+    arguments = ("--config", connected.config, "--home", connected.home)
+    with everything_logged() as heard:
+        said = [
+            leadline("check", *arguments, "--json"),
+            leadline("writeback", "contacts", *arguments, "--dry-run"),
+            leadline("writeback", "deals", *arguments, "--yes", "--limit", "3"),
+            leadline("writeback", "contacts", *arguments, "--undo"),
+            leadline("report", "--home", connected.home),
+            leadline("status", "--home", connected.home),
+        ]
+    connected.account.forbidden.clear()
 
-    checked = leadline("check", "--config", connected.config, "--home", connected.home, "--json")
-    said = caplog.text + checked.output + json.dumps(connected.said)
-
-    assert TOKEN not in said
-    assert f".{domain}" not in said
+    told = "".join([*connected.logged, *heard, *(one.output for one in said), json.dumps(connected.said)])
+    assert "(an address) must be asked before" in told
+    assert len(connected.logged) > 20
+    assert TOKEN not in told
+    assert CANARY not in told
     for path in connected.home.rglob("*"):
         # What was read lies in the warehouse alone: addresses are how e-mail events find their contact.
         if path.is_file():
             content = path.read_bytes()
             assert TOKEN.encode() not in content, path.name
-            if "warehouse" not in path.parts:
-                assert b"@f0" not in content, path.name
+            assert "warehouse" in path.parts or CANARY.encode() not in content, path.name
+    assert CANARY.encode() in landing_file(connected.home).read_bytes()
 
 
 @pytest.mark.slow

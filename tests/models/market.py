@@ -12,6 +12,7 @@ from features.snapshots import SnapshotSettings
 from features.tables import CrmTables
 from models.boosting import BoosterSettings
 from models.contact_fit import ContactSettings
+from models.driver_refits import DriverSettings
 from models.gate import GateSettings
 from models.landmark import LandmarkSettings
 from models.point_rules import PointRules
@@ -104,6 +105,7 @@ def make_settings(**changes: Any) -> TrainingSettings:
             )
         ),
         # The signs of this market are plainer than life allows, and so few trees too cautious about them.
+        "drivers": DriverSettings(refits=2),
         "gate": GateSettings(max_slope=2.0, max_auc_alike=1.0),
         "rules": RULES,
         **changes,

@@ -14,7 +14,8 @@ from features.properties import PropertySettings, SafeColumns
 from features.sources.synthetic import SyntheticCrm
 from features.tables import CrmTables
 from models.audit import Audit, AuditSettings
-from models.contact_training import audit_of_contacts, train_contacts
+from models.contact_start import audit_of_contacts
+from models.contact_training import train_contacts
 from models.deal_training import audit_of_deals, train_deals
 from models.point_rules import PointRules
 from tests.models.market import make_settings

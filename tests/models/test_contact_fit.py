@@ -10,7 +10,7 @@ from features.feature_contract import FeatureContract
 from features.matrix import Matrix
 from features.tables import CrmTables
 from models.contact_fit import LabelledContacts, category_fields, fit_contacts, label_contacts, points_of, wins_of
-from models.contact_training import contact_inputs
+from models.contact_start import contact_inputs
 from tests.features.builders import SALES_STAGES, make_tables
 from tests.models.boosters import CONTRACT, make_features
 from tests.models.market import make_market, make_settings

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models.calibration_error import ece, integrated_calibration, recalibration
-from models.evaluation import Evaluation, EvaluationError, Protocol, Verdict, evaluate
+from models.evaluation import GAIN_SHARES, Evaluation, EvaluationError, Protocol, Verdict, evaluate, share_that_holds
 from models.metrics import auc, auc_within, brier, brier_skill, capture, lift, log_loss, pr_auc, predicted_over_observed
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_the_json_has_the_agreed_shape() -> None:
     assert list(scorer) == ["label", "metrics", "reliability", "gains", "calibration_null"]
     assert list(scorer["metrics"]) == [
         "log_loss", "brier", "brier_skill", "auc", "pr_auc", "auc_within_stage", "lift_10", "lift_20", "capture_10",
-        "capture_20", "predicted_over_observed", "slope", "ece", "ici",
+        "capture_20", "reach_60", "predicted_over_observed", "slope", "ece", "ici",
     ]  # fmt: skip
     assert list(scorer["metrics"]["auc"]) == ["value", "low", "high"]
     assert list(scorer["reliability"][0]) == ["predicted", "observed", "low", "high", "rows"]
@@ -139,12 +139,25 @@ def test_every_value_is_that_of_its_own_function(name: str, weighted: bool) -> N
         "lift_20": lift(**common, share=0.2),
         "capture_10": capture(**common, share=0.1),
         "capture_20": capture(**common, share=0.2),
+        "reach_60": share_that_holds(np.array([[capture(**common, share=share) for share in GAIN_SHARES]]), wanted=0.6)[
+            0
+        ],
         "predicted_over_observed": predicted_over_observed(**common),
         "slope": recalibration(**common).slope,
         "ece": ece(**common),
         "ici": integrated_calibration(**common).ici,
     }
     assert {metric: part.value for metric, part in metrics.items()} == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_list_that_holds_sixty_percent_lies_between_two_measured_shares() -> None:
+    """The first 5 % hold 40 % of the wins, the first 10 % hold 80 %: half of the second step is wanted."""
+    held = np.minimum(1.0, 0.4 * np.arange(1, 21))
+
+    found = share_that_holds(np.array([held, np.full(20, np.nan)]), wanted=0.6)
+
+    assert found[0] == pytest.approx(0.075)
+    assert np.isnan(found[1])
 
 
 def test_contacts_without_an_open_deal_are_ranked_apart() -> None:

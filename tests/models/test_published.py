@@ -18,7 +18,7 @@ from models.bundle import Bundle, save_bundle
 from models.calibration import Calibrator
 from models.contact_fit import points_of
 from models.contact_scoring import contact_matrix, contact_population
-from models.contact_training import contact_inputs
+from models.contact_start import contact_inputs
 from models.deal_fit import points_of_deals
 from models.deal_scoring import deal_matrix, deal_population
 from models.explanation import Reference

@@ -6,7 +6,7 @@ import pytest
 from features.tables import CrmTables
 from features.visibility import as_known_at
 from models.contact_proof import prove_contacts
-from models.contact_training import contact_inputs
+from models.contact_start import contact_inputs
 from models.cutoffs import plan_cutoffs
 from models.deal_fit import support_buckets
 from models.deal_proof import prove_deals

@@ -47,6 +47,35 @@ def make_reasons(*, activity: float = 0.15, company: float = -0.05) -> str:
     )
 
 
+def make_change(
+    *, facts: float = 0.0, time: float = 0.0, model: float = 0.0, calibration: float = 0.0, since: str = ""
+) -> str:
+    """A difference and its four parts, the facts of one family."""
+    given = {"facts": facts, "time": time, "model": model, "calibration": calibration}
+    families = [{"family": "activity", "effect": facts, "words": "what happened (calls: 1 → 3)"}]
+    return json.dumps(
+        {
+            "since": since or "2024-02-01T00:00:00Z",
+            "difference": sum(given.values()),
+            "words": f"{100 * facts:+.1f} percentage points: new: 2 × call",
+            "parts": [
+                {"part": name, "effect": effect, "words": name, "families": families if name == "facts" else []}
+                for name, effect in given.items()
+            ],
+        }
+    )
+
+
+def make_points(**points: float) -> str:
+    """The lines that gave these points."""
+    return json.dumps(
+        [
+            {"criterion": name, "group": "fit", "points": given, "words": f"{name}: {given:+g}"}
+            for name, given in points.items()
+        ]
+    )
+
+
 def make_contact(contact_id: str = "17", **changed: Any) -> dict[str, Any]:
     """A scored contact as a publisher hands it in."""
     row: dict[str, Any] = {

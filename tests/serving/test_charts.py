@@ -12,15 +12,20 @@ import matplotlib as mpl
 import pytest
 
 from serving.charts import (
+    Bar,
     Gains,
+    RulePoints,
     effect_chart,
     family_chart,
     gains_chart,
     is_stretched,
+    points_chart,
     reliability_chart,
     stage_chart,
 )
+from serving.report_language import language
 
+EN = language("en")
 HOSTILE = "</svg><script>alert(1)</script>\0=1+1 \u202e\u05d0 \u4e2d\u6587 $\\frac{1}$ a@b.example"
 
 
@@ -30,21 +35,21 @@ def bin_of(predicted: float, observed: float, *, rows: int = 100) -> dict[str, f
 
 
 def families(words: str = "what they did", *, name: str = "one") -> str:
-    return family_chart(name=name, title=words, words=[words, "the past"], sizes=[0.05, 0.01])
+    return family_chart(name=name, title=words, families=[Bar(words, 0.05, 0.04, 0.07), Bar("the past", 0.01)])
 
 
 def effects(words: str = "2 to 3") -> str:
     bins = [
-        {"label": words, "rows": 1203, "effect": 0.04, "observed": 0.081},
+        {"label": words, "rows": 1203, "effect": 0.04, "low": 0.03, "high": 0.06, "observed": 0.081},
         {"label": "0", "rows": 5000, "effect": -0.02, "observed": None},
     ]
-    return effect_chart(name="two", title=words, bins=bins, reach=0.04)
+    return effect_chart(name="two", title=words, bins=bins, reach=0.04, lang=EN, noun="contacts")
 
 
 def gains(words: str = "Model") -> str:
     points = [{"share": step / 20, "captured": min(1.0, step / 10)} for step in range(1, 21)]
     return gains_chart(
-        name="three", title=words, gains=[Gains("model", words, points), Gains("a new scorer", words, points)]
+        name="three", title=words, gains=[Gains("model", words, points), Gains("a new scorer", words, points)], lang=EN
     )
 
 
@@ -58,10 +63,15 @@ def stages(words: str = "offer sent") -> str:
         {"pipeline": words, "stage": words, "open_deals": 3, "manual": 0.6, "observed": 0.4, "model": 0.45},
         {"pipeline": "p", "stage": "new", "open_deals": 0, "manual": None, "observed": None, "model": None},
     ]
-    return stage_chart(name="five", title=words, stages=rows)
+    return stage_chart(name="five", title=words, stages=rows, lang=EN)
 
 
-CHARTS = [families, effects, gains, calibration, stages]
+def rules(words: str = "Asked for a demo") -> str:
+    lines = [RulePoints(words, 30.0, 1.0, 0.0, 10.0), RulePoints("Sent a fax", -10.0, None, None, None)]
+    return points_chart(name="seven", title=words, rules=lines, lang=EN)
+
+
+CHARTS = [families, effects, gains, calibration, stages, rules]
 
 
 def texts(svg: str) -> list[str]:
@@ -139,7 +149,12 @@ def test_an_effect_stands_beside_its_rows_and_its_rate() -> None:
 
 def test_effects_drawn_to_one_scale_have_the_same_ticks() -> None:
     small = effect_chart(
-        name="s", title="s", bins=[{"label": "a", "rows": 1, "effect": 0.001, "observed": 0.0}], reach=0.3
+        name="s",
+        title="s",
+        bins=[{"label": "a", "rows": 1, "effect": 0.001, "observed": 0.0}],
+        reach=0.3,
+        lang=EN,
+        noun="deals",
     )
 
     assert {"+20", "−20"} <= set(texts(small))
@@ -153,7 +168,7 @@ def test_scorers_differ_in_dashes_and_not_only_in_colour() -> None:
     points = [{"share": 1.0, "captured": 1.0}]
     names = ["model", "point_rules", "stage_observed", "stage_manual", "naive_bayes"]
 
-    svg = gains_chart(name="g", title="g", gains=[Gains(name, name, points) for name in names])
+    svg = gains_chart(name="g", title="g", gains=[Gains(name, name, points) for name in names], lang=EN)
 
     dashes = {name: set(re.findall(r"stroke-dasharray: ([^;\"]+)", part)) for name, part in legend_parts(svg, names)}
     assert dashes["model"] == set()
@@ -186,8 +201,8 @@ def test_a_single_bin_at_the_edge_can_be_drawn(probability: float) -> None:
 def test_effects_of_zero_can_be_drawn() -> None:
     nothing = [{"label": "all", "rows": 5, "effect": 0.0, "observed": 0.2}]
 
-    assert "0" in texts(effect_chart(name="z", title="z", bins=nothing, reach=0.0))
-    assert "0.00\xa0pp" in texts(family_chart(name="f", title="f", words=["x"], sizes=[0.0]))
+    assert "0" in texts(effect_chart(name="z", title="z", bins=nothing, reach=0.0, lang=EN, noun="contacts"))
+    assert "0.00\xa0pp" in texts(family_chart(name="f", title="f", families=[Bar("x", 0.0)]))
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:
@@ -204,8 +219,37 @@ def test_a_long_label_takes_two_lines_before_it_is_cut() -> None:
         {"label": "machines: a stage with a name that never ends", "rows": 5, "effect": -0.1, "observed": 0.1},
     ]
 
-    drawn = texts(effect_chart(name="f", title="stage", bins=bins, reach=0.1))
+    drawn = texts(effect_chart(name="f", title="stage", bins=bins, reach=0.1, lang=EN, noun="contacts"))
 
     assert [text for text in drawn if text in ("machines: Budget", "approval")] == ["machines: Budget", "approval"]
     assert "machines: a stage" in drawn
     assert [text for text in drawn if text.endswith("…")] == ["with a name that…"]
+
+
+def test_a_range_is_drawn_around_a_bar_and_a_dot_and_never_beyond_the_picture() -> None:
+    assert len(re.findall("<path", families())) > len(
+        re.findall("<path", family_chart(name="f", title="f", families=[Bar("a", 0.05), Bar("b", 0.01)]))
+    )
+    far = [{"label": "a", "rows": 5, "effect": 0.02, "low": -3.0, "high": 3.0, "observed": 0.5}]
+
+    svg = effect_chart(name="w", title="w", bins=far, reach=0.03, lang=EN, noun="contacts")
+
+    across = [float(x) for path in re.findall(r'd="([^"]+)"', svg) for x in re.findall(r"[ML] (-?[\d.]+) ", path)]
+    assert min(across) >= 0
+    assert max(across) <= 340
+
+
+def test_a_rule_that_could_not_be_priced_shows_its_own_points_alone() -> None:
+    shown = texts(rules())
+
+    assert {"Asked for a demo", "Sent a fax", "Yours", "The past supports"} <= set(shown)
+    nothing = points_chart(name="n", title="n", rules=[RulePoints("x", 5.0, None, None, None)], lang=EN)
+    assert "The past supports" not in texts(nothing)
+
+
+def test_a_german_picture_writes_its_words_and_numbers_in_german() -> None:
+    bins = [{"label": "2,5", "rows": 1203, "effect": 0.005, "observed": 0.081}]
+
+    shown = texts(effect_chart(name="d", title="d", bins=bins, reach=0.006, lang=language("de"), noun="Kontakte"))
+
+    assert {"1.203 · 8,1\xa0%", "Wirkung (PP)", "Kontakte · gew.", "+0,5"} <= set(shown)

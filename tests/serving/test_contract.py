@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from serving.contract import CONTRACTS, ContractError, check_rows, conform
-from tests.serving.conftest import make_contact, make_deal, make_reasons, unscored_deal
+from tests.serving.conftest import make_change, make_contact, make_deal, make_points, make_reasons, unscored_deal
 
 
 def contacts(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -21,13 +21,13 @@ def test_columns_are_those_of_the_design_in_its_order() -> None:
     design = (
         "batch_id object_type contact_id as_of scored_at model_version close_likelihood likelihood_low likelihood_high "
         "tier points points_fit points_engagement points_grade points_likelihood agreement previous_likelihood trend "
-        "base_rate reasons not_scored owner_id"
+        "base_rate reasons not_scored owner_id points_reasons change"
     )
     design_deals = (
         "batch_id object_type deal_id as_of scored_at model_version pipeline stage days_in_stage win_probability "
         "win_low win_high win_within_horizon stage_probability_manual stage_rate_observed expected_close_at "
         "expected_close_low expected_close_high amount expected_value stalled points points_likelihood "
-        "previous_probability trend base_rate reasons not_scored owner_id"
+        "previous_probability trend base_rate reasons not_scored owner_id points_reasons change"
     )
 
     assert CONTRACTS["contacts"].names == tuple(design.split())
@@ -97,6 +97,52 @@ def test_a_broken_row_is_named_with_column_and_value(changed: dict[str, Any], co
         check_rows("contacts", frame)
 
     assert (caught.value.question, caught.value.column, caught.value.row) == ("contacts", column, "17")
+
+
+@pytest.mark.parametrize(
+    ("changed", "column", "must"),
+    [
+        ({"points_reasons": make_points(a=30.0, b=4.99)}, "points_reasons", "must add up to 35.0"),
+        ({"points_reasons": '[{"criterion": "a", "points": 35}]'}, "points_reasons", "criterion, group, words"),
+        ({"points_reasons": '[{"criterion": "a"}]'}, "points_reasons", "in each line"),
+        ({"points_reasons": '{"a": 35}'}, "points_reasons", "must be a JSON list"),
+        ({"points": None, "points_reasons": make_points(a=0.0)}, "points_reasons", "must be null"),
+        ({"change": make_change(facts=0.1001)}, "change", "must add up to"),
+        ({"change": make_change(facts=0.1)}, "change", "must be null"),
+        ({"change": "[]"}, "change", "must be a JSON object"),
+        ({"change": '{"since": "", "words": "", "difference": 0.1}'}, "change", "since, difference, words and parts"),
+        ({"change": make_change(facts=0.1).replace('"time"', '"days"')}, "change", "facts, time, model, calibration"),
+        (
+            {"change": make_change(facts=0.1).replace('"difference": 0.1', '"difference": 0.2')},
+            "change",
+            "the parts sum to 0.1",
+        ),
+        (
+            {
+                "change": make_change(facts=0.1).replace(
+                    '"family": "activity", "effect": 0.1', '"family": "x", "effect": 2'
+                )
+            },
+            "change",
+            "in part 'facts'",
+        ),
+    ],
+)
+def test_points_and_changes_must_add_up(changed: dict[str, Any], column: str, must: str) -> None:
+    before = {"previous_likelihood": None if must == "must be null" else 0.2}
+
+    with pytest.raises(ContractError, match=must) as caught:
+        check_rows("contacts", contacts(make_contact("17", **(before | changed))))
+
+    assert caught.value.column == column
+
+
+def test_points_and_changes_that_add_up_pass() -> None:
+    told = {"points_reasons": make_points(a=40.0, b=-5.0), "change": make_change(facts=0.15, time=-0.05)}
+    unsplit = json.dumps({"since": "2024-02-01T00:00:00Z", "difference": 0.1, "words": "not split", "parts": []})
+
+    check_rows("contacts", contacts(make_contact("1", previous_likelihood=0.2, **told)))
+    check_rows("deals", pd.DataFrame([make_deal(change=unsplit), unscored_deal("d2")]))
 
 
 def test_the_message_quotes_row_value_and_how_many_more() -> None:

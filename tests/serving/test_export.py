@@ -38,7 +38,7 @@ def export(frame: pd.DataFrame, question: str, kind: Format, out: Path) -> Expor
     batch = StoredBatch(
         batch_id="b1",
         sequence=1,
-        contract_version="1.1",
+        contract_version="1.2",
         as_of=MARCH,
         scored_at=datetime(2024, 3, 2, 4, 5, 0, 250000, tzinfo=UTC),
         model_versions={},
@@ -102,7 +102,7 @@ def test_parquet_has_the_contracts_schema_and_says_which_batch_it_is(tmp_path: P
     table = pq.read_table(tmp_path / "deals.parquet")
     assert tuple(table.schema.names) == CONTRACTS["deals"].names
     assert table.schema.metadata == {
-        b"contract_version": b"1.1",
+        b"contract_version": b"1.2",
         b"question": b"deals",
         b"batch_id": b"b1",
         b"as_of": b"2024-03-01T00:00:00Z",

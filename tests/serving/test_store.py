@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
 from serving.contract import CONTRACTS, ContractError, check_rows
+from serving.database import SlowStoreError
 from serving.store import (
     Batch,
     BatchConflictError,
@@ -77,7 +78,7 @@ def test_published_rows_are_read_back_as_they_were(store: ScoreStore) -> None:
     assert deals["deal_id"].tolist() == ["D2", "d1", "d3"]
     stored = {str(name): value for name, value in deals.iloc[1].items() if name not in ("batch_id", "scored_at")}
     given = make_deal("d1")
-    assert stored.keys() == given.keys() | {"owner_id"}
+    assert stored.keys() == given.keys() | {"owner_id", "points_reasons", "change"}
     assert {name: value for name, value in stored.items() if given.get(name) is not None} == {
         name: value for name, value in given.items() if value is not None
     }
@@ -116,7 +117,7 @@ def test_the_batch_says_what_it_holds(store: ScoreStore) -> None:
     assert stored is not None
     assert (stored.batch_id, stored.as_of, stored.scored_at) == ("b1", MARCH, batch.scored_at)
     assert (stored.model_versions, stored.summary) == (batch.model_versions, batch.summary)
-    assert (dict(stored.rows), stored.contract_version) == ({"contacts": 2, "deals": 3}, "1.1")
+    assert (dict(stored.rows), stored.contract_version) == ({"contacts": 2, "deals": 3}, "1.2")
     assert stored.digest == batch_digest(batch)
     assert stored.latest_for == ("contacts", "deals")
 
@@ -438,6 +439,24 @@ def test_a_lost_connection_is_told_and_the_next_call_recovers(postgres: Postgres
     assert len(store.read("deals")) == 3
     admin.dispose()
     store.close()
+
+
+def test_a_look_that_takes_too_long_is_given_up_and_a_write_is_not(store: ScoreStore, store_url: str) -> None:
+    store.publish(make_batch())
+    hasty = ScoreStore(store_url, read_seconds=0.05)
+    counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT max(i) FROM n"
+
+    def count() -> None:
+        with hasty.reading() as connection:
+            assert connection is not None
+            connection.exec_driver_sql(counting.format(10**9))
+
+    with pytest.raises(SlowStoreError, match=r"within 0\.05 s"):
+        count()
+    assert len(hasty.read("deals")) == 3
+    with hasty.writing() as connection:
+        assert connection.exec_driver_sql(counting.format(10**6)).scalar() == 10**6
+    hasty.close()
 
 
 @pytest.mark.parametrize(

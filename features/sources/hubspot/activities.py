@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from features.sources.hubspot.columns import Columns
 from features.sources.hubspot.instants import iso_of
-from features.sources.hubspot.kinds import HubSpotSettings, kinds_of
+from features.sources.hubspot.kinds import ContentSettings, kinds_of
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.merging import Survivors
 from features.sources.hubspot.streams import EMAIL_TYPES
@@ -41,7 +41,7 @@ _EMAIL_EVENTS: Final = {
     "SPAMREPORT": ("email_spam_report", "inbound"),
     "STATUSCHANGE": ("email_subscription_change", "inbound"),
 }
-_OUTCOMES: Final = {"calls": "hs_call_disposition", "meetings": "hs_meeting_outcome"}
+OUTCOMES: Final = {"calls": "hs_call_disposition", "meetings": "hs_meeting_outcome"}
 # HubSpot's own call outcomes go by these ids in every account.
 _DISPOSITIONS: Final = {
     "9d9162e7-6cf3-4944-bf63-4dff82258764": "busy",
@@ -63,7 +63,7 @@ FROM records r WHERE r.kind = ? AND r.archived_at IS NULL ORDER BY r.id
 
 def gather_activities(
     landing: Landing,
-    settings: HubSpotSettings,
+    settings: ContentSettings,
     *,
     contacts: Survivors,
     deals: Survivors,
@@ -74,7 +74,7 @@ def gather_activities(
     columns = Columns(COLUMNS)
     for kind in kinds_of(settings):
         if kind.table == "activities":
-            for row in landing.rows(_ENGAGEMENTS, (_OUTCOMES.get(kind.name, ""), kind.name)):
+            for row in landing.rows(_ENGAGEMENTS, (OUTCOMES.get(kind.name, ""), kind.name)):
                 people = _kept(row[4], contacts, contact_ids)
                 chances = _kept(row[5], deals, deal_ids)
                 if people or chances:
@@ -134,7 +134,7 @@ def _add_engagement(columns: Columns, kind: str, row: tuple[Any, ...], people: l
 
 
 def _add_forms(
-    columns: Columns, landing: Landing, settings: HubSpotSettings, contacts: Survivors, contact_ids: set[int]
+    columns: Columns, landing: Landing, settings: ContentSettings, contacts: Survivors, contact_ids: set[int]
 ) -> dict[str, str]:
     """Add form submissions, which HubSpot tells in a property of the contact; return contacts by their addresses."""
     names = {form["id"]: form["name"] for form in landing.fact("forms") or []}

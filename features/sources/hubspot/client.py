@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,10 @@ class DailyLimitError(HubSpotError):
 
 class UnavailableError(HubSpotError):
     """HubSpot kept failing; all that was read is kept."""
+
+
+class StoppedError(HubSpotError):
+    """Another part of the reading has failed, so this one was given up."""
 
 
 class RefusedRequestError(HubSpotError):
@@ -109,7 +114,10 @@ class _TryAgain(Exception):  # noqa: N818 - caught here, never seen outside
 
 
 class HubSpotClient:
-    """Asks HubSpot within its limits. Making one connects to nothing; ``close`` it at the end."""
+    """Asks HubSpot within its limits, from several threads if need be.
+
+    Making one connects to nothing; ``close`` it at the end.
+    """
 
     def __init__(self, *, settings: ConnectionSettings, credentials: Credentials, clock: Clock | None = None) -> None:
         self.paths = Paths(settings.api_version)
@@ -120,12 +128,18 @@ class HubSpotClient:
         self.pace = Pace(settings.pace, self._clock)
         self._token = credentials.token
         self._http: httpx.Client | None = None
+        self._lock = threading.Lock()
+        self._stopped = False
 
     def close(self) -> None:
         """Give back all connections."""
         if self._http is not None:
             self._http.close()
             self._http = None
+
+    def stop(self) -> None:
+        """Ask nothing more: whoever tries gets a ``StoppedError``."""
+        self._stopped = True
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Return the body of an answer."""
@@ -167,35 +181,43 @@ class HubSpotClient:
             ) from failure
 
     def _ask_once(self, method: str, path: str, parameters: Mapping[str, str] | None, body: Any) -> Answer:
-        if self.pace.day_is_spent:
-            raise self._day_over()
-        response = self._send(method, path, parameters, body)
-        if response.status_code == 401 and self._renew():
-            response = self._send(method, path, parameters, body)
+        if self._stopped:
+            raise StoppedError("the reading of HubSpot was given up, as another part of it has failed.")
+        token = self._present_token()
+        response = self._send(method, path, parameters, body, token)
+        if response.status_code == 401 and self._renew(instead_of=token):
+            response = self._send(method, path, parameters, body, self._present_token())
         return self._understood(path, response)
 
-    def _send(self, method: str, path: str, parameters: Mapping[str, str] | None, body: Any) -> httpx.Response:
-        import httpx
-
+    def _present_token(self) -> SecretStr:
         if self._token is None:
-            self._renew()
+            self._renew(instead_of=None)
         if self._token is None:
             raise TokenRefusedError(
                 "HubSpot needs a token; found none in the environment. Make a service key in HubSpot and set "
                 "LEADLINE_HUBSPOT_TOKEN to it."
             )
-        if self._http is None:
-            self._http = httpx.Client(base_url=self._settings.base_url, timeout=self._settings.timeout_seconds)
+        return self._token
+
+    def _send(
+        self, method: str, path: str, parameters: Mapping[str, str] | None, body: Any, token: SecretStr
+    ) -> httpx.Response:
+        import httpx
+
         search = path.endswith("/search")
-        self.pace.wait_turn(search=search)
-        self.requests += 1
+        if not self.pace.wait_turn(search=search):
+            raise self._day_over()
+        with self._lock:
+            if self._http is None:
+                self._http = httpx.Client(base_url=self._settings.base_url, timeout=self._settings.timeout_seconds)
+            self.requests += 1
         try:
             response = self._http.request(
                 method,
                 path,
                 params=dict(parameters or {}),
                 json=body,
-                headers={"Authorization": f"Bearer {self._token.get_secret_value()}"},
+                headers={"Authorization": f"Bearer {token.get_secret_value()}"},
             )
         except httpx.TransportError as error:
             raise _TryAgain(f"the connection failed ({type(error).__name__})") from error
@@ -218,7 +240,9 @@ class HubSpotClient:
             if policy == "DAILY" or "daily" in said:
                 raise self._day_over()
             fallback = _WAITS.get("TEN_SECONDLY_ROLLING" if "ten_secondly" in said else policy, 10.0)
-            raise _TryAgain("its limit of requests is reached", wait=_told_wait(response) or fallback)
+            pause = min(_told_wait(response) or fallback, _LONGEST_WAIT)
+            self.pace.hold(pause)
+            raise _TryAgain("its limit of requests is reached", wait=pause)
         if status == 423:
             raise _TryAgain("the record is locked", wait=max(_LOCKED_SECONDS, _told_wait(response) or 0.0))
         if status in _PATIENT:
@@ -232,12 +256,19 @@ class HubSpotClient:
             raise MissingScopeError(f"the token must be allowed to use {path}; HubSpot answered 403: {said}.")
         raise RefusedRequestError(status=status, path=path, category=str(plain.get("category") or ""), said=said)
 
-    def _renew(self) -> bool:
+    def _renew(self, *, instead_of: SecretStr | None) -> bool:
         """Get another token if that is possible; without it, one more try tells a hiccup from a refusal."""
-        import httpx
-
         if not self._credentials.can_refresh:
             return self._token is not None
+        with self._lock:
+            # Another thread may have met the same refusal before.
+            if self._token is instead_of:
+                self._token = self._new_token()
+        return True
+
+    def _new_token(self) -> SecretStr:
+        import httpx
+
         secret, refresh = self._credentials.client_secret, self._credentials.refresh_token
         assert secret is not None
         assert refresh is not None
@@ -261,8 +292,7 @@ class HubSpotClient:
                 f"HubSpot must renew the token; it answered {response.status_code}. Check "
                 "LEADLINE_HUBSPOT_CLIENT_ID, LEADLINE_HUBSPOT_CLIENT_SECRET and LEADLINE_HUBSPOT_REFRESH_TOKEN."
             )
-        self._token = SecretStr(body["access_token"])
-        return True
+        return SecretStr(body["access_token"])
 
     def _day_over(self) -> DailyLimitError:
         kept = self._settings.pace.keep_daily

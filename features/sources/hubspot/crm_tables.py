@@ -15,7 +15,7 @@ from features.sources.casting import typed_table
 from features.sources.hubspot.activities import gather_activities
 from features.sources.hubspot.columns import Columns
 from features.sources.hubspot.instants import iso_of
-from features.sources.hubspot.kinds import CONTRACT_NAMES, OBJECT_KINDS, HubSpotSettings, Kind, kinds_of
+from features.sources.hubspot.kinds import CONTRACT_NAMES, OBJECT_KINDS, ContentSettings, Kind, kinds_of
 from features.sources.hubspot.landing import Landing
 from features.sources.hubspot.merging import Survivors, landed_survivors
 from features.tables import TABLE_NAMES, CrmTables
@@ -32,7 +32,7 @@ class _Kept:
     survivors: Mapping[str, Survivors]
 
 
-def crm_tables(landing: Landing, settings: HubSpotSettings) -> tuple[CrmTables, list[Finding]]:
+def crm_tables(landing: Landing, settings: ContentSettings) -> tuple[CrmTables, list[Finding]]:
     """Return the tables of all that was landed, and what is odd about it."""
     kinds = {kind.name: kind for kind in kinds_of(settings)}
     findings: list[Finding] = []
@@ -79,7 +79,7 @@ def _typed(raw: Mapping[str, Any], findings: list[Finding]) -> tuple[CrmTables, 
     return CrmTables(frames=frames, absent=tuple(name for name in TABLE_NAMES if name not in raw)), findings
 
 
-def _pipelines(landing: Landing, settings: HubSpotSettings, findings: list[Finding]) -> dict[str, Mapping[str, Any]]:
+def _pipelines(landing: Landing, settings: ContentSettings, findings: list[Finding]) -> dict[str, Mapping[str, Any]]:
     """Return the pipelines that are read: those chosen, and of them those in which a deal can be won."""
     known = {one["id"]: one for one in landing.fact("pipelines") or []}
     for name in settings.pipelines:

@@ -29,8 +29,15 @@ def iso_of(text: str | None) -> str | None:
 
 
 def instant(text: str) -> datetime:
-    """Read an instant, whether HubSpot told it as ISO 8601 or as milliseconds since 1970."""
-    return datetime.fromtimestamp(int(text) / 1000, tz=UTC) if text.isdigit() else datetime.fromisoformat(text)
+    """Read an instant, whether it is told as ISO 8601 or as milliseconds since 1970; a bare date begins in UTC.
+
+    >>> instant("2026-01-02").isoformat()
+    '2026-01-02T00:00:00+00:00'
+    """
+    if text.isdigit():
+        return datetime.fromtimestamp(int(text) / 1000, tz=UTC)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def millis(moment: datetime) -> int:

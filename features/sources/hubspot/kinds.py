@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.sources.hubspot.client import ConnectionSettings
 
@@ -26,8 +26,10 @@ CONTRACT_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-class HubSpotSettings(ConnectionSettings):
-    """What to read of an account, and how often to read again what no change tells of."""
+class ContentSettings(BaseModel):
+    """What is read of HubSpot, through whichever door it is reached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     contact_properties: tuple[str, ...] = Field(
         default=("jobtitle", "industry", "country", "numemployees", "annualrevenue", "hs_persona"),
@@ -45,16 +47,22 @@ class HubSpotSettings(ConnectionSettings):
         default=("calls", "emails", "meetings", "tasks", "notes"), description="Kinds of engagements to read."
     )
     email_events: bool = Field(default=True, description="Read opens and clicks of marketing e-mails.")
-    email_events_days: float = Field(default=730, gt=0, description="How far back the first reading of them goes.")
-    web_events: bool = Field(
-        default=False, description="Read page views: Enterprise only, and one request for each changed contact."
-    )
     form_types: dict[str, str] = Field(
         default={}, description="Activity type by form name or id; form_submission for all others."
     )
     page_types: dict[str, str] = Field(
         default={}, description="Activity type by a part of the page's address; page_view for all others."
     )
+
+
+class HubSpotSettings(ContentSettings, ConnectionSettings):
+    """What to read of an account, and how often to read again what no change tells of."""
+
+    email_events_days: float = Field(default=730, gt=0, description="How far back the first reading of them goes.")
+    web_events: bool = Field(
+        default=False, description="Read page views: Enterprise only, and one request for each changed contact."
+    )
+    lanes: int = Field(default=4, ge=1, le=8, description="How many kinds of objects are read at the same time.")
     index_lag_minutes: float = Field(default=5, ge=1, description="Search is not believed about the last minutes.")
     overlap_minutes: float = Field(default=10, ge=1, description="What each reading repeats of the one before.")
     sweep_days: float = Field(
@@ -86,7 +94,7 @@ class Kind:
         return 50 if self.history else 100
 
 
-def kinds_of(settings: HubSpotSettings) -> tuple[Kind, ...]:
+def kinds_of(settings: ContentSettings) -> tuple[Kind, ...]:
     """Return the kinds to read, in the order in which they are read."""
     chosen = {
         "contacts": settings.contact_properties,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from features.errors import LeadScoringError
 
@@ -36,25 +37,44 @@ class LandingBusyError(LeadScoringError):
     """Another run is reading HubSpot into the same home."""
 
 
-class Landing:
-    """The landed objects of one account. One run holds it at a time; one that was killed leaves no lock behind."""
+# Of an object told several times the version that was changed last counts.
+_LOADS: Final[Mapping[str, str]] = {
+    "records": "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET "
+    "created_at = excluded.created_at, updated_at = excluded.updated_at, archived_at = excluded.archived_at, "
+    "properties = excluded.properties WHERE coalesce(excluded.updated_at >= updated_at, true)",
+    "history": "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?)",
+    "links": "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?)",
+    "merges": "INSERT OR IGNORE INTO merges VALUES (?, ?, ?)",
+}
 
-    def __init__(self, file: Path, *, busy_seconds: float = 5.0) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file
-        self._connection = sqlite3.connect(file, timeout=busy_seconds, isolation_level=None)
+
+class Landing:
+    """The landed objects of one account. One run holds it at a time; one that was killed leaves no lock behind.
+
+    Without a file it is forgotten once it is closed: SQLite keeps it in memory and spills it to a file without a name.
+    """
+
+    def __init__(self, file: Path | None, *, busy_seconds: float = 5.0) -> None:
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        # Several threads may read HubSpot at once; each keeps its pages under this lock.
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(
+            file or "", timeout=busy_seconds, isolation_level=None, check_same_thread=False
+        )
         try:
             # What is erased must be gone from the file, and personal data is nobody else's to read.
             self._connection.execute("PRAGMA secure_delete=ON")
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._connection.execute("BEGIN EXCLUSIVE")
-            file.chmod(0o600)
+            if file is not None:
+                file.chmod(0o600)
             for statement in _SCHEMA.split(";\n"):
                 self._connection.execute(statement)
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             self._connection.close()
-            if "locked" not in str(error):
+            if file is None or "locked" not in str(error):
                 raise
             raise LandingBusyError(
                 f"one run may read HubSpot into {file.parent.parent} at a time, and another is at it. Wait until it "
@@ -67,18 +87,20 @@ class Landing:
 
     @contextmanager
     def page(self) -> Iterator[None]:
-        """Keep all that is written in the block, or nothing of it."""
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        """Keep all that is written in the block, or nothing of it; one thread at a time."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
 
     def fact(self, name: str) -> Any:
         """Return a small thing kept under a name, such as a position or the pipelines; None if there is none."""
-        row = self._connection.execute("SELECT body FROM facts WHERE name = ?", (name,)).fetchone()
+        with self._lock:
+            row = self._connection.execute("SELECT body FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def keep_fact(self, name: str, body: Any) -> None:
@@ -117,10 +139,7 @@ class Landing:
             told = one.get("propertiesWithHistory") or {}
             for name in history:
                 self._land_history(kind, number, name, told.get(name) or (), values.get(name), seen_at)
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO merges VALUES (?, ?, ?)",
-                [(kind, loser, number) for loser in _merged_ids(values) if loser != number],
-            )
+            self.load("merges", [(kind, loser, number) for loser in merged_ids(values) if loser != number])
 
     def _land_history(
         self, kind: str, number: int, name: str, entries: Sequence[Mapping[str, Any]], present: str | None, seen: str
@@ -132,12 +151,25 @@ class Landing:
         newest = max(rows, key=lambda row: str(row[3]))[4] if rows else None
         if newest != present and self._last_value(kind, number, name) != present:
             rows.append((kind, number, name, seen, present, OWN_SNAPSHOT))
-        self._connection.executemany("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self.load("history", rows)
 
     def _last_value(self, kind: str, number: int, name: str) -> str | None:
         query = "SELECT value FROM history WHERE kind = ? AND id = ? AND property = ? ORDER BY at DESC LIMIT 1"
         row = self._connection.execute(query, (kind, number, name)).fetchone()
         return None if row is None or row[0] is None else str(row[0])
+
+    def load(self, table: Literal["records", "history", "links", "merges"], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows as they lie in a table of the landing; those of ``records`` are without ``seen``."""
+        self._connection.executemany(_LOADS[table], rows)
+
+    def spread_links(self, stand_in: str, kinds: Sequence[str]) -> None:
+        """Give links whose kind was not told the kind of the object that has their id."""
+        spread = (
+            "INSERT OR REPLACE INTO links SELECT r.kind, l.id, l.to_kind, l.to_id, l.is_primary FROM links l "
+            "JOIN records r ON r.id = l.id AND r.kind = ? WHERE l.kind = ?"
+        )
+        self._connection.executemany(spread, [(kind, stand_in) for kind in kinds])
+        self._connection.execute("DELETE FROM links WHERE kind = ?", (stand_in,))
 
     def known(self, kind: str, ids: Sequence[int]) -> dict[int, tuple[str, dict[str, str]]]:
         """Return when each landed object was changed last, and its values."""
@@ -196,8 +228,8 @@ class Landing:
             "DELETE FROM links WHERE kind = ? AND id = ? AND to_kind = ?",
             [(kind, number, to_kind) for number in links],
         )
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?)",
+        self.load(
+            "links",
             [
                 (kind, number, to_kind, target, int(primary))
                 for number, targets in links.items()
@@ -233,7 +265,8 @@ class Landing:
     def due(self, task: str, kind: str, *, limit: int) -> list[int]:
         """Return objects for which work is still to be done."""
         query = "SELECT id FROM due WHERE task = ? AND kind = ? ORDER BY id LIMIT ?"
-        return [row[0] for row in self._connection.execute(query, (task, kind, limit))]
+        with self._lock:
+            return [row[0] for row in self._connection.execute(query, (task, kind, limit))]
 
     def done(self, task: str, kind: str, ids: Iterable[int]) -> None:
         """Note that work was done."""
@@ -258,7 +291,7 @@ class Landing:
         yield from self._connection.execute(query, parameters)
 
 
-def _merged_ids(values: Mapping[str, str]) -> list[int]:
+def merged_ids(values: Mapping[str, str]) -> list[int]:
     """Return the ids that were merged into an object: as ids, and for contacts also as id:time."""
     told = f"{values.get('hs_merged_object_ids', '')};{values.get('hs_calculated_merged_vids', '')}"
     return [int(part) for part in (one.partition(":")[0].strip() for one in told.split(";")) if part.isdigit()]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
+
+_A_MOMENT: Final = 0.01
+_NEW_DAY: Final = 100
 
 
 class Clock(Protocol):
@@ -49,10 +53,14 @@ class PaceSettings(BaseModel):
 
 @dataclass
 class Window:
-    """At most ``most`` requests in any ``seconds``; ``foreign`` are those of others that HubSpot tells of."""
+    """At most ``most`` requests in any ``seconds``, those still ``under_way`` among them, and those of others.
+
+    ``foreign`` are the requests of others that HubSpot tells of.
+    """
 
     most: int
     seconds: float
+    under_way: int = 0
     _sent: deque[float] = field(default_factory=deque)
     _foreign: int = 0
     _foreign_until: float = 0.0
@@ -61,12 +69,15 @@ class Window:
         """Return how long to wait before one more request may be sent; 0 if it may be sent now."""
         self._forget(moment)
         room = max(1, self.most - self._foreign)
-        if len(self._sent) < room:
+        beyond = len(self._sent) + self.under_way - room
+        if beyond < 0:
             return 0.0
-        return max(0.0, self._sent[len(self._sent) - room] + self.seconds - moment)
+        # Where all room is taken by requests under way, the next answer may make some.
+        return max(0.0, self._sent[beyond] + self.seconds - moment) if beyond < len(self._sent) else _A_MOMENT
 
     def note(self, moment: float) -> None:
-        """Remember a request as sent, or as answered if that is later: either may be what HubSpot counts."""
+        """Remember a request as of its answer: from when it was sent until then HubSpot may have counted it."""
+        self.under_way -= 1
         self._sent.append(moment)
 
     def learn(self, *, limit: int, left: int, moment: float) -> None:
@@ -97,31 +108,55 @@ class Pace:
     def __post_init__(self) -> None:
         self._burst = Window(self.settings.requests_per_10_seconds, 10.0)
         self._searches = Window(self.settings.searches_per_second, 1.0)
+        self._held_until = self.clock.monotonic()
+        self._lock = threading.Lock()
 
-    def wait_turn(self, *, search: bool) -> None:
-        """Wait until one more request may be sent."""
-        windows = [self._burst, self._searches] if search else [self._burst]
-        while (wait := max(window.wait(self.clock.monotonic()) for window in windows)) > 0:
+    def wait_turn(self, *, search: bool) -> bool:
+        """Wait until one more request may be sent, and take its place; false if only what is others' is left today."""
+        windows = self._windows(search=search)
+        while True:
+            with self._lock:
+                if self.day_is_spent:
+                    return False
+                moment = self.clock.monotonic()
+                wait = max(self._held_until - moment, *(window.wait(moment) for window in windows))
+                if wait <= 0:
+                    for window in windows:
+                        window.under_way += 1
+                    if self.daily_left is not None:
+                        self.daily_left -= 1
+                    return True
             # Clocks are not exact: less than a millisecond might never pass.
             self.clock.sleep(max(wait, 0.001))
 
     def sent(self, *, search: bool) -> None:
         """Count a request, once its answer is there."""
-        moment = self.clock.monotonic()
-        self._burst.note(moment)
-        if search:
-            self._searches.note(moment)
-        if self.daily_left is not None:
-            self.daily_left -= 1
+        with self._lock:
+            moment = self.clock.monotonic()
+            for window in self._windows(search=search):
+                window.note(moment)
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody send anything for some time: HubSpot has asked for a pause."""
+        with self._lock:
+            self._held_until = max(self._held_until, self.clock.monotonic() + seconds)
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Take in the limits that an answer tells."""
         limit, left = (_number(headers, name) for name in ("Max", "Remaining"))
-        if limit is not None and left is not None:
-            self._burst.learn(limit=limit, left=left, moment=self.clock.monotonic())
         daily, daily_left = (_number(headers, name) for name in ("Daily", "Daily-Remaining"))
-        if daily_left is not None:
-            self.daily, self.daily_left = daily, daily_left
+        with self._lock:
+            if limit is not None and left is not None:
+                self._burst.learn(limit=limit, left=left, moment=self.clock.monotonic())
+            if daily_left is not None:
+                left = daily_left - self._burst.under_way
+                # Answers may overtake each other: what is left shrinks, until another day begins.
+                if self.daily_left is not None and left - self.daily_left < _NEW_DAY:
+                    left = min(left, self.daily_left)
+                self.daily, self.daily_left = daily, left
+
+    def _windows(self, *, search: bool) -> list[Window]:
+        return [self._burst, self._searches] if search else [self._burst]
 
     @property
     def day_is_spent(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -14,6 +14,7 @@ from features.sources.hubspot.definitions import read_definitions
 from features.sources.hubspot.instants import instant, iso, millis
 from features.sources.hubspot.kinds import HubSpotSettings, Kind, kinds_of
 from features.sources.hubspot.landing import Landing
+from features.sources.hubspot.lanes import run_side_by_side
 from features.sources.hubspot.positions import Position, digest_of
 from features.sources.hubspot.streams import read_email_events, read_web_events
 
@@ -25,7 +26,7 @@ _BIN_DAYS: Final = 85
 # More than a company deletes for good between two sweeps.
 _MANY: Final = 100
 _LARGE_SHARE: Final = 0.1
-_PRIMARY_TYPES: Final = frozenset({1, 5})
+PRIMARY_TYPES: Final = frozenset({1, 5})
 
 
 def _say_nothing(_words: str) -> None:
@@ -46,11 +47,20 @@ class Sync:
     def run(self) -> list[Finding]:
         """Read all that is new and return what could not be read; what is read before an error is kept."""
         read_definitions(self)
+        # Each lane gathers findings of its own, so that their order does not hang on who was faster.
+        lanes: list[Sync] = []
+        tasks = []
         # What was never read to its end goes first: a short day must not be spent on news of the rest.
         for kind in sorted(kinds_of(self.settings), key=lambda kind: self._position(kind).phase != "full"):
-            self.optional(kind.name, kind.table, partial(self._read_kind, kind))
+            lanes.append(replace(self, findings=[]))
+            tasks.append(partial(lanes[-1].optional, kind.name, kind.table, partial(lanes[-1]._read_kind, kind)))
         if self.settings.email_events:
-            self.optional("marketing e-mail events", "activities", partial(read_email_events, self))
+            lanes.append(replace(self, findings=[]))
+            read = partial(read_email_events, lanes[-1])
+            tasks.append(partial(lanes[-1].optional, "marketing e-mail events", "activities", read))
+        run_side_by_side(tasks, lanes=self.settings.lanes, stop=self.client.stop)
+        for lane in lanes:
+            self.findings += lane.findings
         if self.settings.web_events:
             self.optional("web events", "activities", partial(read_web_events, self))
         return self.findings
@@ -109,7 +119,7 @@ class Sync:
         return position
 
     def _read_list(self, kind: Kind, position: Position) -> Position:
-        """Read the next page of a list: of all objects with all that is wanted, or of a sweep with their ids.
+        """Read the next page of a list: of all objects with all that is wanted, or of a sweep with their values.
 
         The archived ones of deals are read in full, since some were lost before; of others only that they are gone.
         """
@@ -169,7 +179,7 @@ class Sync:
         parameters = {
             "limit": str(kind.page if full else 100),
             "archived": str(archived).lower(),
-            "properties": ",".join(kind.properties if full else ("hs_merged_object_ids",)),
+            "properties": ",".join(kind.properties if full else kind.tracked),
         }
         if kind.links:
             parameters["associations"] = ",".join(kind.links)
@@ -184,8 +194,10 @@ class Sync:
             try:
                 return self.client.get(path, parameters)
             except RefusedRequestError as error:
-                if error.status != 414 or not full:
+                if error.status != 414:
                     raise
+        if not full:
+            return self.client.get(path, short)
         # The names do not fit into the address: the list tells the ids, and a batch has the names in its body.
         body = self.client.get(path, short)
         links = {one["id"]: one.get("associations") for one in body["results"]}
@@ -239,7 +251,7 @@ class Sync:
         self.landing.mark_seen(kind.name, ids, sweep=position.sweep, archived=gone)
         if not archived:
             known = self.landing.known(kind.name, ids)
-            self.landing.add_due("read", kind.name, [number for number in ids if number not in known])
+            self.landing.add_due("read", kind.name, [int(one["id"]) for one in found if _is_news(kind, one, known)])
             if kind.links:
                 self._land_inline_links(kind, found)
 
@@ -291,8 +303,7 @@ class Sync:
         for one in found:
             number, updated = int(one["id"]), one["updatedAt"]
             read_at, values = known.get(number, ("", {}))
-            present = {name: one["properties"].get(name) for name in kind.tracked if one["properties"].get(name)}
-            if updated == read_at or (updated == echoes.get(number) and present == values):
+            if updated == read_at or (updated == echoes.get(number) and _present(kind, one) == values):
                 unchanged[number] = updated
             else:
                 news.append(one)
@@ -340,8 +351,26 @@ class Sync:
                 number, following = int(one["from"]["id"]), next_cursor(one)
                 for target in one["to"]:
                     types = {int(kind_of_link["typeId"]) for kind_of_link in target.get("associationTypes", [])}
-                    primary = to == "companies" and bool(types & _PRIMARY_TYPES)
+                    primary = to == "companies" and bool(types & PRIMARY_TYPES)
                     links[number][int(target["toObjectId"])] = primary
                 if following is not None:
                     inputs.append({"id": str(number), "after": following})
         return links
+
+
+def _present(kind: Kind, one: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values that an object has of what is read."""
+    return {name: value for name in kind.tracked if (value := one["properties"].get(name))}
+
+
+def _is_news(kind: Kind, one: Mapping[str, Any], known: Mapping[int, tuple[str, dict[str, str]]]) -> bool:
+    """Say whether a sweep shows an object that is not known, or not with these values.
+
+    A property of which a sweep shows nothing at all says nothing: the address may have been too long for its name.
+    """
+    if int(one["id"]) not in known:
+        return True
+    values = known[int(one["id"])][1]
+    return any(
+        (one["properties"][name] or None) != values.get(name) for name in kind.tracked if name in one["properties"]
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 from features.sources.hubspot.instants import iso
@@ -189,17 +190,18 @@ class Account:
         """Return what an object is linked to, and which link is the primary one."""
         return self.links.get((kind, to_kind), {}).get(record_id, {})
 
-    def alive(self, kind: str, *, archived: bool = False) -> Iterator[Record]:
-        """Yield the objects in the order of their ids."""
-        for record_id in self.order[kind]:
+    def alive(self, kind: str, *, archived: bool = False, after: int = 0) -> Iterator[Record]:
+        """Yield the objects in the order of their ids, from the first one after an id on."""
+        order = self.order[kind]
+        for record_id in islice(order, bisect_right(order, after), None):
             record = self.objects[kind][record_id]
             if (record.archived_at is not None) == archived:
                 yield record
 
-    def searched(self, kind: str) -> Iterator[Record]:
-        """Yield the objects that search knows in their present state."""
+    def searched(self, kind: str, *, after: int = 0) -> Iterator[Record]:
+        """Yield the objects after an id that search knows in their present state."""
         limit = self.now() - self.index_lag
-        return (record for record in self.alive(kind) if record.updated_at <= limit)
+        return (record for record in self.alive(kind, after=after) if record.updated_at <= limit)
 
     def check_write(self, kind: str, record_id: int, values: Mapping[str, str]) -> None:
         """Raise ``Refused`` if a write breaks a property's rule or an administrator's."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from features.sources.hubspot_sandbox.account import TYPE_IDS, Account, PropertyRule, Record, Refused
+from features.sources.hubspot_sandbox.account import MODIFIED, TYPE_IDS, Account, PropertyRule, Record, Refused
 from features.sources.hubspot_sandbox.answers import (
     Problem,
     Reply,
@@ -187,8 +187,11 @@ class Api:
         if after + limit > MOST_SEARCHED:
             raise Problem(400, f"The maximum number of results is {MOST_SEARCHED}")
         filters = [one for group in request.body.get("filterGroups", []) for one in group["filters"]]
-        tests = [_test_of(one) for one in filters]
-        found = [record for record in self.account.searched(kind) if all(passes(record) for passes in tests)]
+        first = max((int(one["value"]) for one in filters if _is_keyset(one)), default=0)
+        tests = [_test_of(one) for one in filters if not _is_keyset(one)]
+        found = [
+            record for record in self.account.searched(kind, after=first) if all(passes(record) for passes in tests)
+        ]
         for sort in request.body.get("sorts", [])[:1]:
             # The specification says text, the guides say objects; both work.
             plain = {"propertyName": sort} if isinstance(sort, str) else sort
@@ -326,6 +329,11 @@ def _number(text: str) -> float:
         return datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000
 
 
+def _is_keyset(condition: Mapping[str, Any]) -> bool:
+    """Say whether a filter asks for higher ids, which the account has in order."""
+    return (condition["propertyName"], condition["operator"]) == ("hs_object_id", "GT")
+
+
 def _test_of(condition: Mapping[str, Any]) -> Callable[[Record], bool]:
     """Return what a filter asks of a record; a property that is not set passes none but its own test."""
     name, operator = condition["propertyName"], condition["operator"]
@@ -333,6 +341,10 @@ def _test_of(condition: Mapping[str, Any]) -> Callable[[Record], bool]:
         return lambda record: record.values.get(name) is None
     low = _number(condition["value"]) if "value" in condition else 0.0
     high = _number(condition["highValue"]) if "highValue" in condition else low
+    if name in MODIFIED.values() and operator == "BETWEEN":
+        # What every reading of changes asks of all objects.
+        since, until = (datetime.fromtimestamp(edge / 1000, tz=UTC) for edge in (low, high))
+        return lambda record: since <= record.updated_at <= until and name in record.values
     compare = _OPERATORS[operator]
     return lambda record: record.values.get(name) is not None and compare(_comparable(record, name), low, high)
 

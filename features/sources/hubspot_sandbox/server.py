@@ -17,14 +17,25 @@ from features.sources.hubspot_sandbox.api import Api, Request
 Misfortune = Callable[[Request, Callable[[], Reply]], Reply | None]
 
 
+# What is done with a request as it arrives, while others are under way: nothing, or waiting.
+Arrival = Callable[[Request], None]
+
+
+def at_once(_request: Request) -> None:
+    """Let a request in."""
+
+
 def undisturbed(_request: Request, answer: Callable[[], Reply]) -> Reply:
     """Answer every request at once."""
     return answer()
 
 
 @contextmanager
-def serving(api: Api, *, misfortune: Misfortune = undisturbed) -> Iterator[str]:
-    """Serve an account while the block runs; yields the base URL. Requests are answered one at a time."""
+def serving(api: Api, *, misfortune: Misfortune = undisturbed, arrival: Arrival = at_once) -> Iterator[str]:
+    """Serve an account while the block runs; yields the base URL.
+
+    Requests arrive side by side and are answered one at a time.
+    """
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -53,6 +64,7 @@ def serving(api: Api, *, misfortune: Misfortune = undisturbed) -> Iterator[str]:
                 headers={name.lower(): value for name, value in self.headers.items()},
                 length=len(self.path),
             )
+            arrival(request)
             with lock:
                 reply = misfortune(request, lambda: api.answer(request))
             if reply is None:

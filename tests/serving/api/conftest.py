@@ -14,9 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from serving.api.app import make_app
+from serving.api.connections import make_server
 from serving.api.service import Service, make_service
 from serving.keys import SCOPES, create_key
 from serving.settings import ApiSettings
@@ -60,10 +59,9 @@ class Running:
 
 @contextmanager
 def running(url: str, home: Path, **settings: Any) -> Iterator[Running]:
-    store, clock = ScoreStore(url, busy_seconds=5), Clock()
+    store, clock = ScoreStore(url, busy_seconds=5, read_seconds=60), Clock()
     service = make_service(store=store, home=home, settings=ApiSettings(**settings), clock=clock)
-    config = uvicorn.Config(make_app(service), log_level="critical", access_log=False)
-    server = uvicorn.Server(config)
+    server = make_server(service)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)

@@ -6,14 +6,16 @@ import json
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 
 from serving.keys import create_key, end_key, list_keys, verify_key
 from serving.rate_limit import RateLimit
 from tests.serving.api.conftest import Running, later, running, wait_until
-from tests.serving.conftest import make_batch
+from tests.serving.conftest import make_batch, make_contact
 
 SCORES = {"scores:read", "admin"}
 REASONS = {"reasons:read", "admin"}
@@ -84,6 +86,13 @@ def test_every_route_opens_to_the_keys_it_should_and_to_no_other(small: Running)
     routes = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
 
     assert routes == set(OPENS)
+    for route, opens in OPENS.items():
+        method, path = route.split(" ", 1)
+        told = document["paths"][path][method.lower()]
+        assert (
+            set(re.findall(r"\w+:read|admin", told.get("description", "admin"))) | ADMIN == (opens - EVERYBODY) | ADMIN
+        )
+        assert ("security" in told) == (opens is not EVERYBODY)
     client = httpx.Client(base_url=small.url)
     small.clients.append(client)
     for route, opens in OPENS.items():
@@ -164,15 +173,16 @@ def test_a_key_that_comes_too_often_is_told_when_to_come_back(tmp_path: Path) ->
         assert other.get("/v1/batches").status_code == 200
 
 
-def test_who_guesses_keys_is_slowed_down(small: Running) -> None:
+def test_who_guesses_keys_is_slowed_down_and_in_nobodys_way(small: Running) -> None:
     small.store.publish(make_batch())
-    good = small.key()
+    client = small.client()
 
-    client = small.client(key=good)
-    statuses = [client.get("/v1/batches", headers={"Authorization": ""}).status_code for _ in range(32)]
+    guesses = [client.get("/v1/batches", headers={"Authorization": ""}) for _ in range(32)]
 
-    assert (statuses[:30], statuses[-1]) == ([401] * 30, 429)
-    assert client.get("/v1/batches").status_code == 429
+    assert [answer.status_code for answer in guesses] == [401] * 30 + [429] * 2
+    assert int(guesses[-1].headers["retry-after"]) >= 1
+    # A job of the same machine with a good key.
+    assert client.get("/v1/batches").status_code == 200
 
 
 def test_a_bucket_fills_steadily_up_to_its_brim() -> None:
@@ -205,6 +215,53 @@ def test_bodies_are_limited_in_size_and_time(tmp_path: Path) -> None:
         assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
         assert chunked.status_code == 413
         assert told.startswith(b"HTTP/1.1 408")
+
+
+def test_a_head_that_does_not_come_in_time_ends_the_connection(tmp_path: Path) -> None:
+    with running(f"sqlite:///{tmp_path / 's.db'}", tmp_path / "home", body_seconds=0.3) as served:
+        for begun in (b"", b"GET /health HTTP/1.1\r\nX-"):
+            with connected(served) as slow:
+                slow.sendall(begun)
+                assert slow.recv(10_000) == b""
+        with connected(served) as slow:
+            slow.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            told = b""
+            while not told.endswith(b'{"status":"ok"}'):
+                told += slow.recv(10_000)
+            slow.sendall(b"GET /")
+            assert slow.recv(10_000) == b""
+
+
+def connected(served: Running) -> socket.socket:
+    host, port = served.url.removeprefix("http://").split(":")
+    made = socket.socket()
+    # As little as the system allows: what the server has sent must wait with the server.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    made.settimeout(20)
+    made.connect((host, int(port)))
+    return made
+
+
+def test_a_client_that_takes_nothing_is_cut_off_and_only_some_batches_are_streamed_at_a_time(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"send_seconds": 1.0, "streams": 1}
+    with running(f"sqlite:///{tmp_path / 's.db'}", tmp_path / "home", **settings) as served:
+        contacts = pd.DataFrame([make_contact(f"{number:05d}") for number in range(7_000)])
+        served.store.publish(make_batch(contacts=contacts))
+        client, key = served.client(), served.key("scores:read", "reasons:read")
+        accept = {"Accept": "application/x-ndjson"}
+        with connected(served) as slow:
+            asked = f"GET /v1/contacts/scores HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+            slow.sendall(f"{asked}Accept: {accept['Accept']}\r\n\r\n".encode())
+            assert slow.recv(12) == b"HTTP/1.1 200"
+            refused = client.get("/v1/contacts/scores", headers=accept)
+
+            wait_until(lambda: client.get("/v1/contacts/scores", headers=accept).status_code == 200)
+            told = b"".join(iter(lambda: slow.recv(1 << 20), b""))
+
+        assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "busy", "5")
+        # Without the end of a body, so that nobody takes it for the whole.
+        assert len(told) > 0
+        assert not told.endswith(b"0\r\n\r\n")
 
 
 def test_every_answer_carries_headers_that_keep_browsers_safe(small: Running) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
-from fastapi.routing import APIRoute
+from starlette.routing import Route
 
 from serving.api.app import make_app
 from serving.keys import end_key, list_keys
@@ -17,7 +17,16 @@ from serving.page_pictures import reason_bars
 from tests.serving.api.browser import Browser, chromium
 from tests.serving.api.conftest import Running, running
 from tests.serving.api.test_access import OPENS
-from tests.serving.conftest import APRIL, MARCH, make_batch, make_contact, make_deal, make_reasons
+from tests.serving.conftest import (
+    APRIL,
+    MARCH,
+    make_batch,
+    make_change,
+    make_contact,
+    make_deal,
+    make_points,
+    make_reasons,
+)
 
 HOSTILE = "</script><script>alert(1)</script>\u202e=1"
 OPEN_PAGES = {"/assets/pages.css", "/sign-in", "/docs", "/openapi.json"}
@@ -32,6 +41,9 @@ def fill(served: Running, home: Path) -> None:
             make_contact("a/b c", agreement="points_only", points_likelihood=0.9)
         ]
         changed = {"close_likelihood": 0.3 + higher, "likelihood_high": 0.6, "reasons": reasons}
+        changed |= {"points_reasons": make_points(**{HOSTILE: 40.0, "Silent": -5.0})}
+        if higher:
+            changed |= {"previous_likelihood": 0.3, "change": make_change(facts=0.25, time=-0.05)}
         contacts = pd.DataFrame([row | changed | {"as_of": pd.Timestamp(as_of)} for row in rows])
         deals = pd.DataFrame([make_deal("d1", as_of=pd.Timestamp(as_of), stage=HOSTILE)])
         served.store.publish(make_batch(batch_id, as_of=as_of, contacts=contacts, deals=deals))
@@ -62,17 +74,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def test_every_page_needs_a_sign_in(pages: Running) -> None:
+    app = make_app(pages.service)
     routes = {
         (method, route.path)
-        for route in make_app(pages.service).routes
-        if isinstance(route, APIRoute)
-        for method in route.methods
+        for route in [*app.state.routes, *app.routes]
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
     }
     shown = {path for method, path in routes if f"{method} {path}" not in OPENS} - OPEN_PAGES
     client = httpx.Client(base_url=pages.url)
     pages.clients.append(client)
 
-    assert shown <= PAGES
+    assert shown == PAGES
     for path in ("/", "/find?id=17", "/view/contact?id=17", "/report"):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["location"], answer.content) == (303, "/sign-in", b"")
@@ -127,9 +141,12 @@ def test_an_object_is_shown_with_its_reasons_history_and_facts(pages: Running) -
 
     assert "50 %" in text
     assert "Was in touch lately" in text
-    assert text.count('class="bar"') == 2
+    # Two reasons, two parts of the change, two lines of the points.
+    assert text.count('class="bar"') == 6
+    assert "From 30 % on 1 February 2024" in text
+    assert ("+25.0 pp" in text, "−5.0 pp" in text, "+40" in text) == (True, True, True)
     assert 'class="history"' in text
-    assert "both low" in text
+    assert "<dt>Ranked high by</dt><dd>neither</dd>" in text
     assert "<dd>35</dd>" in text
 
 
@@ -155,6 +172,16 @@ def test_the_list_shows_where_model_and_habit_disagree_most(pages: Running) -> N
     assert "/view/contact?id=a/b%20c" in text
     assert "/view/contact?id=17" not in text
     assert "/view/deal?id=d1" in text
+
+
+def test_the_list_goes_by_tier_and_points_where_only_the_order_is_published(small: Running) -> None:
+    none = dict.fromkeys(("close_likelihood", "likelihood_low", "likelihood_high", "points_likelihood", "reasons"))
+    rank_only = none | {"not_scored": "rank only", "agreement": "model_only", "tier": "very_high", "points": 5.0}
+    small.store.publish(make_batch(contacts=pd.DataFrame([make_contact("17", **rank_only)])))
+
+    text = signed_in(small).get("/").text
+
+    assert '<td class="figure">very high</td><td class="figure">5 points</td>' in text
 
 
 def test_reasons_that_are_left_out_are_summed_up() -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from serving.contract import CONTRACTS
+from serving.database import FullStoreError, SlowStoreError
 from serving.export import export
+from serving.store import ScoreStore, StoreError, StoreUnreachableError
 from tests.serving.api.conftest import Running
-from tests.serving.conftest import APRIL, MARCH, make_batch, make_contact, make_reasons
+from tests.serving.conftest import APRIL, MARCH, make_batch, make_change, make_contact, make_points, make_reasons
 from tests.serving.test_changes import day, scored
 
 ACCEPT = {
@@ -53,7 +58,8 @@ def test_a_row_is_what_was_published(served: Running) -> None:
     row = served.client().get("/v1/contacts/scores/17").json()
 
     given = make_contact("17") | {"as_of": "2024-03-01T00:00:00Z", "reasons": json.loads(make_reasons())}
-    assert row == given | {"batch_id": "b1", "scored_at": "2024-03-02T04:05:00Z", "owner_id": None}
+    added = dict.fromkeys(["owner_id", "points_reasons", "change"])
+    assert row == given | added | {"batch_id": "b1", "scored_at": "2024-03-02T04:05:00Z"}
     assert tuple(row) == CONTRACTS["contacts"].names
 
 
@@ -112,6 +118,8 @@ def test_filters_and_fields_choose(served: Running) -> None:
     assert ids(updated_since="2024-03-02T04:05:00Z") == ["a", "b", "c"]
     assert ids(updated_since="2024-03-02T06:05:00+02:00") == ["a", "b", "c"]
     assert ids(updated_since="2024-03-02T04:05:01Z") == []
+    # A plus that a URL did not spell %2B arrives as a blank.
+    assert ids(updated_since="2024-03-02T06:05:01 02:00") == []
     assert set(client.get("/v1/deals/scores?fields=deal_id,stage&stage=offer sent").json()["results"][0]) == {
         "deal_id",
         "stage",
@@ -180,14 +188,20 @@ def test_a_cursor_of_a_store_that_was_replaced_is_told_to_begin_again(small: Run
         file.unlink()
     small.store.publish(day(1, [scored("a", 0.3)]))
 
-    answer = small.client().get("/v1/contacts/scores/changes", params={"since": cursor})
+    for number in (2, 3):
+        answer = small.client().get("/v1/contacts/scores/changes", params={"since": cursor})
 
-    assert (answer.status_code, answer.json()["code"]) == (410, "batch_gone")
+        assert (answer.status_code, answer.json()["code"]) == (410, "batch_gone")
+        # From now on the new store holds another batch in the place of the one that the cursor saw.
+        other = day(number, [scored("a", 0.3)])
+        small.store.publish(replace(other, batch_id=f"other{number}"))
 
 
 def test_history_and_the_reason_of_a_change_add_up(small: Running) -> None:
     was = scored("a", 0.3, base_rate=0.2)
-    now = scored("a", 0.45) | {"reasons": make_reasons(activity=0.3, company=-0.05)}
+    change = make_change(facts=0.2, time=-0.05, since="2024-03-02T00:00:00Z")
+    now = scored("a", 0.45, previous_likelihood=0.3, change=change)
+    now |= {"reasons": make_reasons(activity=0.3, company=-0.05)}
     small.store.publish(day(1, [was]))
     small.store.publish(day(2, [now]))
     client = small.client()
@@ -203,6 +217,31 @@ def test_history_and_the_reason_of_a_change_add_up(small: Running) -> None:
     ]
     total = why["base_rate_change"] + sum(one["change"] for one in why["families"])
     assert abs(total - why["difference"]) < 1e-9
+    assert abs(sum(one["effect"] for one in why["parts"]) - why["difference"]) < 1e-9
+    assert why["words"] == "+20.0 percentage points: new: 2 × call"
+
+
+def test_a_first_score_has_not_changed_from_anything(small: Running) -> None:
+    small.store.publish(day(1, [scored("a", 0.3)]))
+
+    why = small.client().get("/v1/contacts/scores/a/why-changed").json()
+
+    assert (why["from"], why["to"], why["difference"]) == (None, "day1", None)
+    assert why["words"] == "the first score: nothing to compare it with"
+
+
+def test_what_says_why_needs_the_right_to_know(small: Running) -> None:
+    small.store.publish(day(1, [scored("a", 0.3, points_reasons=make_points(a=35.0))]))
+    told = {"reasons", "points_reasons", "change"}
+
+    shut, open_ = (small.client(*scopes) for scopes in (("scores:read",), ("scores:read", "reasons:read")))
+
+    assert told.isdisjoint(shut.get("/v1/contacts/scores/a").json())
+    assert told <= open_.get("/v1/contacts/scores/a").json().keys()
+    assert open_.get("/v1/contacts/scores/a").json()["points_reasons"][0]["points"] == 35.0
+    for name in told:
+        refused = shut.get("/v1/contacts/scores/a", params={"fields": name})
+        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
 
 
 def test_many_are_looked_up_at_once_and_the_missing_are_named(small: Running) -> None:
@@ -264,11 +303,12 @@ def test_a_whole_batch_streams_in_parts_with_the_schema_of_the_contract(small: R
         ("/v1/contacts/scores?batch=none", {}, 404, "batch_not_found"),
         ("/v1/contacts/scores/nobody", {}, 404, "object_not_found"),
         ("/v1/contacts/scores/nobody/history", {}, 404, "object_not_found"),
-        ("/v1/contacts/scores/17/why-changed", {}, 404, "object_not_found"),
+        ("/v1/contacts/scores/nobody/why-changed", {}, 404, "object_not_found"),
         ("/v1/models/none", {}, 404, "not_found"),
         ("/v1/reports/b1", {}, 404, "not_found"),
         ("/v1/companies/scores", {}, 404, "not_found"),
         ("/v1/scores/lookup", {}, 405, "method_not_allowed"),
+        ("/v1/contacts/scores/", {}, 404, "not_found"),
     ],
 )
 def test_refusals_are_problems_with_a_code(
@@ -282,6 +322,54 @@ def test_refusals_are_problems_with_a_code(
     assert (answer.status_code, told["code"], told["status"]) == (status, code, status)
     assert answer.headers["content-type"] == "application/problem+json"
     assert set(told) >= {"type", "title", "detail"}
+
+
+def test_a_body_that_does_not_say_that_it_is_json_is_told_to(small: Running) -> None:
+    small.store.publish(make_batch())
+    body = b'{"object_type": "contact", "ids": ["17"]}'
+
+    for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
+        answer = small.client().post("/v1/scores/lookup", content=body, headers=headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+        assert "Content-Type: application/json" in answer.json()["detail"]
+
+
+def test_a_check_that_asks_for_the_head_alone_is_answered(small: Running) -> None:
+    answers = [httpx.head(f"{small.url}{path}") for path in ("/health", "/ready")]
+
+    assert [(answer.status_code, answer.content) for answer in answers] == [(200, b""), (503, b"")]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (StoreUnreachableError("secret"), 503, "store_unavailable"),
+        (SlowStoreError("secret"), 503, "store_slow"),
+        (FullStoreError("secret"), 503, "disk_full"),
+        (StoreError("secret"), 500, "internal_error"),
+        (OSError(errno.ENOSPC, "secret"), 503, "disk_full"),
+    ],
+)
+def test_a_failure_is_told_to_the_operator_and_not_to_the_client(
+    small: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Any,
+    status: int,
+    code: str,
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise error
+
+    client = small.client()
+    monkeypatch.setattr(ScoreStore, "batches", fail)
+
+    answer = client.get("/v1/batches")
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert "secret" not in answer.text
+    assert "secret" in caplog.text
 
 
 def test_stale_scores_are_told_by_readiness_metric_header_and_body(small: Running) -> None:
