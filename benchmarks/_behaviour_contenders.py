@@ -3,101 +3,91 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from benchmarks._behaviour_data import KINDS
+from benchmarks._behaviour_plan import KINDS, NAMES, WINDOWS, plan
 
-WINDOWS = (1, 7, 28, 90)
-_POINTS_AT_ONCE = 200_000
+if TYPE_CHECKING:
+    from features.warehouse import ActivityWarehouse
 
-
-def leadline(folder: Path) -> None:
-    """Our kernel, through the functions that the product calls, from the file that all read."""
-    import pandas as pd
-
-    from features.behaviour import contact_activities
-
-    activities = pd.read_parquet(folder / "activities.parquet", columns=["contact_id", "occurred_at", "type"])
-    points, ids = _points(folder)
-    stream = contact_activities(activities=activities, contact_ids=ids, kinds=KINDS)
-    del activities
-    write_features(stream, points=points, ids=ids, file=folder / "leadline.parquet")
+MEMORY = 1024**3
 
 
 def build(folder: Path) -> None:
     """Read the file into our warehouse, as the first run does."""
-    with closing(_warehouse(folder)) as warehouse, warehouse.extending(_parts(folder)):
+    from features.sources.folder import FolderSource
+
+    with closing(opened_warehouse(folder)) as opened, opened.extending(FolderSource(folder).activity_parts()):
         pass
 
 
 def warehouse(folder: Path) -> None:
-    """The same from our warehouse, as every later run does."""
-    from features.behaviour import contact_activities
-
-    points, ids = _points(folder)
-    with closing(_warehouse(folder)) as opened:
-        stream = contact_activities(activities=opened.read(), contact_ids=ids, kinds=KINDS)
-    write_features(stream, points=points, ids=ids, file=folder / "warehouse.parquet")
-
-
-def _points(folder: Path) -> tuple[Any, Any]:
-    import pandas as pd
-
-    points = pd.read_parquet(folder / "points.parquet")
-    return points, pd.Index(points["contact_id"].unique())
-
-
-def _parts(folder: Path) -> Any:
-    from features.sources.folder import FolderSource
-
-    return FolderSource(folder).activity_parts()
-
-
-def _warehouse(folder: Path) -> Any:
-    from features.warehouse import ActivityWarehouse
-
-    return ActivityWarehouse(folder / "warehouse.duckdb", memory_bytes=1024**3)
-
-
-def write_features(stream: Any, *, points: Any, ids: Any, file: Path) -> None:
-    """Compute the features of some points after the other, and write those of the ones before meanwhile."""
-    import numpy as np
-    import pyarrow as pa
+    """Our engine, from our warehouse, as every run but the first."""
     import pyarrow.parquet as pq
 
-    from features.sweep import behaviour_before
-    from features.visibility import codes, microseconds
+    from features.behaviour_files import from_warehouse, write_behaviour
 
-    objects, as_of = codes(points["contact_id"], index=ids), microseconds(points["as_of"])
-    keys = pa.Table.from_pandas(points, preserve_index=False)
-    writer: pq.ParquetWriter | None = None
-    with ThreadPoolExecutor(1) as writing:
-        before: Future[None] | None = None
-        for first in range(0, len(objects), _POINTS_AT_ONCE):
-            some = slice(first, first + _POINTS_AT_ONCE)
-            summary = behaviour_before(
-                activities=stream,
-                objects=objects[some],
-                as_of=as_of[some],
-                windows_days=WINDOWS,
-                half_lives_days=(),
-            )
-            columns = {name: keys[name].slice(first, _POINTS_AT_ONCE) for name in keys.column_names}
-            for k, kind in enumerate(KINDS):
-                for w, days in enumerate(WINDOWS):
-                    columns[f"{kind}_{days}d"] = pa.array(summary.counts[:, k, w].astype(np.float32))
-                columns[f"{kind}_total"] = pa.array(summary.total[:, k].astype(np.float32))
-                columns[f"days_since_{kind}"] = pa.array(summary.days_since[:, k])
-            table = pa.table(columns)
-            writer = writer or pq.ParquetWriter(file, table.schema, use_dictionary=False, compression="none")
-            if before is not None:
-                before.result()
-            before = writing.submit(writer.write_table, table)
-    if writer is not None:
-        writer.close()
+    with closing(opened_warehouse(folder)) as opened:
+        write_behaviour(
+            read=from_warehouse(opened, plan()),
+            snapshots=pq.read_table(folder / "points.parquet"),
+            plan=plan(),
+            folder=folder / "warehouse.parquet",
+            only=NAMES,
+        )
+
+
+def leadline(folder: Path) -> None:
+    """Our engine, from the file that all read."""
+    import pyarrow.parquet as pq
+
+    from features.behaviour_files import from_parquet, write_behaviour
+
+    write_behaviour(
+        read=from_parquet(folder / "activities.parquet", plan()),
+        snapshots=pq.read_table(folder / "points.parquet"),
+        plan=plan(),
+        folder=folder / "leadline.parquet",
+        only=NAMES,
+    )
+
+
+def floor(folder: Path) -> None:
+    """Only read what has to be read and write what has to be written, by Arrow on all processors."""
+    import pyarrow.parquet as pq
+
+    from features.compiled import in_threads
+
+    words = ["contact_id", "type"]
+    pq.read_table(folder / "activities.parquet", columns=[*words, "occurred_at"], read_dictionary=["type"])
+    files = sorted((folder / "leadline.parquet").iterdir())
+    (folder / "floor.parquet").mkdir(exist_ok=True)
+
+    def copy(file: Path) -> None:
+        result = pq.read_table(file, read_dictionary=["contact_id"], use_threads=False)
+        pq.write_table(
+            result,
+            folder / "floor.parquet" / file.name,
+            compression="none",
+            use_dictionary=["contact_id"],
+            write_statistics=False,
+        )
+
+    in_threads(copy, [(file,) for file in files])
+
+
+def start(folder: Path) -> None:
+    """Only start: the interpreter, Arrow, DuckDB, Numba and our compiled code."""
+    import duckdb
+    import pyarrow.parquet
+
+    from features.behaviour_files import load_compiled_code
+
+    load_compiled_code()
+    duckdb.connect()
+    pyarrow.parquet.read_metadata(folder / "points.parquet")
 
 
 def pandas(folder: Path) -> None:
@@ -124,10 +114,45 @@ def pandas(folder: Path) -> None:
         for name in (*(f"{days}d" for days in WINDOWS), "total"):
             result[f"{kind}_{name}"] = summed[(name, kind)].reindex(points["point"]).fillna(0).to_numpy()
         result[f"days_since_{kind}"] = summed[("age", kind)].reindex(points["point"]).to_numpy()
-    result.to_parquet(folder / "pandas.parquet", index=False)
+    result.to_parquet(folder / "pandas.parquet", index=False, compression=None)
 
 
 def polars(folder: Path) -> None:
+    """Join every point with its contact's activities, streaming, group by point and kind, and set side by side."""
+    import polars as pl
+
+    activities = pl.scan_parquet(folder / "activities.parquet").select(
+        "contact_id", "occurred_at", pl.col("type").cast(pl.Enum(KINDS))
+    )
+    points = pl.scan_parquet(folder / "points.parquet").with_row_index("point")
+    age = pl.col("as_of") - pl.col("occurred_at")
+    grouped = (
+        points.join(activities, on="contact_id")
+        .filter(pl.col("occurred_at") < pl.col("as_of"))
+        .group_by("point", "type")
+        .agg(
+            *((age <= pl.duration(days=days)).sum().alias(f"{days}d") for days in WINDOWS),
+            pl.len().alias("total"),
+            pl.col("occurred_at").max().alias("last"),
+        )
+        .collect(engine="streaming")
+    )
+    result = points.collect()
+    for kind in KINDS:
+        own = grouped.filter(pl.col("type") == kind).drop("type")
+        since = (pl.col("as_of") - pl.col("last")).dt.total_microseconds() / 86_400_000_000
+        result = (
+            result.join(own, on="point", how="left", maintain_order="left")
+            .with_columns(since.alias(f"days_since_{kind}"))
+            .drop("last")
+            .rename({f"{days}d": f"{kind}_{days}d" for days in WINDOWS} | {"total": f"{kind}_total"})
+        )
+    result.drop("point").with_columns(pl.col(pl.UInt32).fill_null(0)).write_parquet(
+        folder / "polars.parquet", compression="uncompressed"
+    )
+
+
+def polars_asof(folder: Path) -> None:
     """Cumulative counts per contact and kind, and an as-of join for each window's two ends."""
     import polars as pl
 
@@ -161,33 +186,44 @@ def polars(folder: Path) -> None:
                 since = (points["as_of"] - joined["last"]).dt.total_microseconds() / 86_400_000_000
         columns = {f"{kind}_{days}d": seen["total"] - seen[f"{days}d"] for days in WINDOWS}
         result = result.with_columns(**columns, **{f"{kind}_total": seen["total"], f"days_since_{kind}": since})
-    result.write_parquet(folder / "polars.parquet")
+    result.write_parquet(folder / "polars_asof.parquet", compression="uncompressed")
 
 
 def duckdb(folder: Path) -> None:
-    """One range join with conditional aggregates."""
+    """One range join grouped by point and kind, and set side by side."""
     import duckdb as engine
 
-    sums = ",".join(
-        f"count(*) filter (type = '{kind}' and occurred_at >= as_of - interval {days} day) as {kind}_{days}d"
+    counts = ",".join(f"count(*) filter (occurred_at >= as_of - interval {days} day) as w{days}d" for days in WINDOWS)
+    side_by_side = ",".join(
+        f"coalesce(any_value({name}) filter (type = '{kind}'), 0) as {kind}_{name.removeprefix('w')}"
         for kind in KINDS
-        for days in WINDOWS
+        for name in (*(f"w{days}d" for days in WINDOWS), "total")
     )
-    totals = ",".join(f"count(*) filter (type = '{kind}') as {kind}_total" for kind in KINDS)
     since = ",".join(
-        f"(epoch_us(as_of) - max(epoch_us(occurred_at)) filter (type = '{kind}')) / 86400000000.0 as days_since_{kind}"
+        f"(epoch_us(as_of) - any_value(last) filter (type = '{kind}')) / 86400000000.0 as days_since_{kind}"
         for kind in KINDS
     )
     connection = engine.connect()
-    connection.execute("set memory_limit = '8GB'")
+    connection.execute("set memory_limit = '8GB'; set preserve_insertion_order = false")
     connection.execute(
-        f"copy (select p.contact_id, p.as_of, {sums}, {totals}, {since} "
-        f"from '{folder}/points.parquet' p left join '{folder}/activities.parquet' a "
-        "on a.contact_id = p.contact_id and a.occurred_at < p.as_of group by p.contact_id, p.as_of) "
-        f"to '{folder}/duckdb.parquet' (format parquet)"
+        f"create temp table point as select row_number() over () as number, * from '{folder}/points.parquet'"
+    )
+    connection.execute(
+        f"copy (select contact_id, as_of, {side_by_side}, {since} from point left join ("
+        f"select number, type, {counts}, count(*) as total, max(epoch_us(occurred_at)) as last from point "
+        f"join '{folder}/activities.parquet' using (contact_id) where occurred_at < as_of group by number, type"
+        f") using (number) group by number, contact_id, as_of) to '{folder}/duckdb.parquet' "
+        "(format parquet, compression uncompressed)"
     )
 
 
+def opened_warehouse(folder: Path) -> ActivityWarehouse:
+    """Open our warehouse in the folder."""
+    from features.warehouse import ActivityWarehouse
+
+    return ActivityWarehouse(folder / "warehouse.duckdb", memory_bytes=MEMORY)
+
+
 if __name__ == "__main__":
-    contenders = {one.__name__: one for one in (leadline, build, warehouse, pandas, polars, duckdb)}
-    contenders[sys.argv[1]](Path(sys.argv[2]))
+    everyone = (build, warehouse, leadline, floor, start, pandas, polars, polars_asof, duckdb)
+    {one.__name__: one for one in everyone}[sys.argv[1]](Path(sys.argv[2]))

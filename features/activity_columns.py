@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from features.activity_stream import ActivityStream
 from features.fact_stream import MICROSECONDS_PER_DAY, Int64Array
-from features.series import DIRECTIONS, NO_DISCOUNT, Discount, SeriesPlan
-from features.sweep import Behaviour, behaviour_before
+from features.series import DIRECTIONS, BehaviourPlan
+from features.sweep import Behaviour, Memory, behaviour_before
 
 if TYPE_CHECKING:
     from features.contact_features import Column
@@ -26,22 +25,6 @@ ANSWERS = (
 )
 
 
-@dataclass(frozen=True)
-class BehaviourPlan:
-    """Which features of activities there are: their series, windows, half-lives, and what is discounted."""
-
-    series: SeriesPlan
-    windows_days: tuple[float, ...]
-    half_lives_days: tuple[float, ...] = ()
-    trend_days: float = 28.0
-    discount: Discount = NO_DISCOUNT
-
-    @property
-    def longest(self) -> int:
-        """Return the place of the longest window."""
-        return self.windows_days.index(max(self.windows_days))
-
-
 def activity_columns(
     activities: ActivityStream,
     *,
@@ -50,8 +33,12 @@ def activity_columns(
     plan: BehaviourPlan,
     only: Collection[str] | None = None,
     threads: int | None = None,
+    memory: Memory | None = None,
 ) -> dict[str, Column]:
-    """Return every feature of the activities of each object before its as-of; or ``only`` some, for less time."""
+    """Return every feature of the activities of each object before its as-of; or ``only`` some, for less time.
+
+    With a ``memory`` they hold until it is used again.
+    """
 
     def wanted(beginning: str) -> bool:
         return only is None or any(name.startswith(beginning) for name in only)
@@ -64,6 +51,7 @@ def activity_columns(
         half_lives_days=plan.half_lives_days if wanted("warmth_") else (),
         active_days=wanted("active_days_"),
         threads=threads,
+        memory=memory,
     )
     columns = _series_columns(summary, plan=plan)
     further: list[Callable[[], dict[str, Column]]] = [

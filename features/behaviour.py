@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from features.activity_stream import ActivityStream, CodedActivities, activity_stream
+from features.activity_stream import ActivityStream, CodedActivities, CodedBatch, Facts, activity_stream
+from features.discounting import NO_DISCOUNT, Discount
 from features.fact_stream import NEVER
-from features.series import NO_DISCOUNT, Discount, SeriesPlan
+from features.series import SeriesPlan
 from features.tables import CrmTables
 from features.visibility import codes, created_times, effective_time, microseconds
 from features.words import TEXT, Words, places_among
@@ -60,30 +61,39 @@ def deal_activities(
     rows = np.concatenate([mine, through["row"].to_numpy(dtype=np.int64)])
     not_before = np.concatenate([np.full(len(mine), -NEVER), np.where(created == NEVER, -NEVER, created)])
     sellers = pd.Index(sorted(activities["owner_id"].dropna().unique()), dtype="str")
-    facts = coded(activities, contact=contacts, plan=plan)
-    found = activity_stream(
+    everything = coded(activities, contact=contacts, plan=plan)
+    batch = everything.batches[0]
+    facts = Facts(
         objects=np.concatenate([own[mine], through["deal"].to_numpy(dtype=np.int64)]),
-        times=np.maximum(facts.times[rows], not_before),
-        occurred=facts.occurred[rows],
-        signature=facts.signatures(plan)[rows],
-        plan=plan,
-        discount=discount,
-        object_count=len(deal_ids),
+        times=np.maximum(batch.times[rows], not_before),
+        occurred=batch.occurred[rows],
+        signature=everything.signatures(batch, plan)[rows],
         # Who acted last is a feature of deals.
-        ties=(codes(activities["owner_id"].iloc[rows], index=sellers),),
+        actor=codes(activities["owner_id"].iloc[rows], index=sellers),
     )
+    found = activity_stream(lambda: [facts], plan=plan, discount=discount, object_count=len(deal_ids), with_rows=True)
     return replace(found, stream=replace(found.stream, rows=rows[found.stream.rows]))
 
 
 def coded(activities: pd.DataFrame, *, contact: Words, plan: SeriesPlan) -> CodedActivities:
     """Return the table's columns as numbers, as far as the plan asks for them."""
-    return CodedActivities(
-        contact=contact,
-        kind=words_of(activities["type"], wanted=pa.array(plan.kinds, type=TEXT)),
+    kind = words_of(activities["type"], wanted=pa.array(plan.kinds, type=TEXT))
+    direction = words_of(activities["direction"]) if plan.directed else None
+    outcome = words_of(activities["outcome"]) if plan.outcomes else None
+    batch = CodedBatch(
+        contact=contact.places,
+        kind=kind.places,
         occurred=microseconds(activities["occurred_at"]),
         times=effective_time("activities", activities),
-        direction=words_of(activities["direction"]) if plan.directed else None,
-        outcome=words_of(activities["outcome"]) if plan.outcomes else None,
+        direction=None if direction is None else direction.places,
+        outcome=None if outcome is None else outcome.places,
+    )
+    return CodedActivities(
+        batches=[batch],
+        contacts=contact.listed,
+        kinds=kind.listed,
+        directions=None if direction is None else direction.listed,
+        outcomes=None if outcome is None else outcome.listed,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from features.threads import in_threads, processors, spans
+from features.compiled import fixed, in_threads, processors, spans
 
 Int64Array = NDArray[np.int64]
 
@@ -46,32 +46,31 @@ class FactStream:
 
 
 def fact_stream(
-    *,
-    objects: NDArray[np.signedinteger],
-    times: Int64Array,
-    object_count: int,
-    ties: tuple[NDArray[np.signedinteger], ...] = (),
+    *, objects: Int64Array, times: Int64Array, object_count: int, ties: tuple[NDArray[np.generic], ...] = ()
 ) -> FactStream:
     """Sort facts by object and time; facts whose object is -1 or whose time is ``NEVER`` are left out.
 
-    ``ties``, at most three, order the facts of one object at the same instant, the first of them before the next.
-    Only the facts of objects that the counting sort leaves out of order are compared with each other.
+    ``ties`` order the facts of one object at the same instant, the first of them before the next. Only the facts of
+    objects that the counting sort leaves out of order are compared with each other.
     """
-    threads = 1 if len(objects) < _WORTH_A_THREAD else processors()
+    objects, times = fixed(objects), fixed(times)
     starts = np.zeros(object_count + 1, dtype=np.int64)
     _count(objects, times, starts)
     starts = np.cumsum(starts)
     order = np.empty(starts[-1], dtype=np.int64)
     sorted_times = np.empty(starts[-1], dtype=np.int64)
+    unordered = np.zeros(object_count, dtype=np.bool_)
     free = starts[:-1].copy()
-    none = np.zeros(0, dtype=np.int64)
-    first, second, third = (*ties, none, none, none)[:3]
 
-    def sort(objects_from: int, objects_to: int) -> None:
-        _place(objects, times, objects_from, objects_to, starts, free, order, sorted_times)
-        _settle(objects_from, objects_to, starts, order, times, sorted_times, first, second, third)
+    def sort(low: int, high: int) -> None:
+        _place(objects, times, low, high, starts, free, order, sorted_times, bool(ties), unordered)
 
-    in_threads(sort, spans(starts, parts=threads))
+    in_threads(sort, spans(starts, parts=1 if len(objects) < _WORTH_A_THREAD else processors()))
+    if unordered.any():
+        where = np.flatnonzero(unordered[objects[order]])
+        chosen = order[where]
+        order[where] = chosen[np.lexsort((*(tie[chosen] for tie in reversed(ties)), times[chosen], objects[chosen]))]
+        sorted_times[where] = times[order[where]]
     return FactStream(starts=starts, times=sorted_times, rows=order)
 
 
@@ -83,62 +82,20 @@ def _count(objects, times, starts):  # type: ignore[no-untyped-def]  # compiled 
 
 
 @njit(cache=True, nogil=True)
-def _place(objects, times, low, high, starts, free, order, sorted_times):  # type: ignore[no-untyped-def]  # Numba
-    """Sort the facts of some objects by object, keeping the order of rows."""
+def _place(  # type: ignore[no-untyped-def]  # compiled by Numba
+    objects, times, low, high, starts, free, order, sorted_times, with_ties, unordered
+):
+    """Bring the facts of some objects together, in the order of their rows, and mark whose are then not in order."""
     for row in range(objects.shape[0]):
         item = objects[row]
         if low <= item < high and times[row] != NEVER:
             place = free[item]
+            free[item] = place + 1
             order[place] = row
             sorted_times[place] = times[row]
-            free[item] = place + 1
-
-
-@njit(cache=True, nogil=True)
-def _settle(low, high, starts, order, times, sorted_times, first, second, third):  # type: ignore[no-untyped-def]  # Numba
-    """Sort the facts of each object that are out of order by time, then by what orders them at the same instant."""
-    for item in range(low, high):
-        begin, end = starts[item], starts[item + 1]
-        rows = order[begin:end]
-        if _in_order(rows, times, first, second, third):
-            continue
-        rows[:] = _sorted_by(rows, times)
-        if not _in_order(rows, times, first, second, third):
-            # Each sort keeps the order of the one before among equals.
-            if third.shape[0]:
-                rows[:] = _sorted_by(rows, third)
-            if second.shape[0]:
-                rows[:] = _sorted_by(rows, second)
-            rows[:] = _sorted_by(rows, first)
-            rows[:] = _sorted_by(rows, times)
-        for place in range(begin, end):
-            sorted_times[place] = times[order[place]]
-
-
-@njit(cache=True, nogil=True)
-def _in_order(rows, times, first, second, third):  # type: ignore[no-untyped-def]  # compiled by Numba
-    for place in range(1, rows.shape[0]):
-        before, here = rows[place - 1], rows[place]
-        if times[before] != times[here]:
-            if times[before] > times[here]:
-                return False
-        elif first.shape[0] and first[before] != first[here]:
-            if first[before] > first[here]:
-                return False
-        elif second.shape[0] and second[before] != second[here]:
-            if second[before] > second[here]:
-                return False
-        elif third.shape[0] and third[before] > third[here]:
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _sorted_by(rows, values):  # type: ignore[no-untyped-def]  # compiled by Numba
-    keys = np.empty(rows.shape[0], dtype=np.int64)
-    for place in range(rows.shape[0]):
-        keys[place] = values[rows[place]]
-    return rows[np.argsort(keys, kind="mergesort")]
+            if place > starts[item]:
+                earlier = sorted_times[place - 1]
+                unordered[item] |= times[row] < earlier or (with_ties and times[row] == earlier)
 
 
 @njit(cache=True)

@@ -10,8 +10,8 @@ from typing import Final
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.activity_columns import BehaviourPlan
 from features.catalogue import Choices, Feature, Question, expand
+from features.discounting import NO_DISCOUNT, Discount
 from features.entries import Spans
 from features.feature_choices import (
     RARE_LEVEL,
@@ -25,7 +25,7 @@ from features.feature_choices import (
 from features.memberships import COMPANY_ID
 from features.properties import TABLE_OF, LeftOut, ObjectType, PropertySettings, usable_properties
 from features.season import MONTHS, WEEKDAYS
-from features.series import NO_DISCOUNT, Discount, SeriesPlan
+from features.series import BehaviourPlan, SeriesPlan
 from features.tables import CrmTables
 
 _DEAL_COLUMNS: Final = ("amount", "expected_close_at", "owner_id")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING, TypeAlias
 
 from features.findings import Finding
-from features.tables import frame_digest
 
-Batches = Iterable[tuple[pd.DataFrame, Sequence[Finding]]]
+if TYPE_CHECKING:
+    import pandas as pd
+
+Batches: TypeAlias = "Iterable[tuple[pd.DataFrame, Sequence[Finding]]]"
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,6 @@ class Extension:
 
 def whole_part(activities: pd.DataFrame) -> Part:
     """Return all activities as one part."""
+    from features.tables import frame_digest
+
     return Part(name="activities", digest=frame_digest("activities", activities).hex(), read=lambda: [(activities, ())])

@@ -16,24 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.contracts import quoted
 from features.errors import LeadScoringError
 from features.findings import Finding, merged
 from features.parts import Extension, Part
-from features.visibility import raw_microseconds
 
 if TYPE_CHECKING:
+    # What only reads numbers does without pandas, which takes as long to begin as ten million activities to read.
     import duckdb
+    import pandas as pd
+
+    from features.activity_stream import CodedActivities
 
 CODED: Final = ("contact_id", "deal_id", "type", "direction", "outcome", "name", "owner_id")
 """The columns of words, each kept as codes of its own table of words; a missing one is -1."""
 TIMES: Final = ("occurred_at", "known_at")
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 """What is kept is what this code read; raise it whenever a part would now be read otherwise."""
 _TEXT: Final = pa.large_string()
 
@@ -127,20 +128,35 @@ class ActivityWarehouse:
                 whole.update(json.dumps(row).encode())
         return whole.hexdigest()
 
+    def contact_count(self) -> int:
+        """Return how many contacts the activities name."""
+        with self._in_our_words():
+            ((count,),) = self._all("select count(*) from word_contact_id")
+        return int(count)
+
+    def contact_rows(self) -> pa.Table:
+        """Count the activities of each contact (``contact_id``, ``rows``), by id; those of nobody are not counted."""
+        with self._in_our_words():
+            return self._connection.sql(
+                "select value as contact_id, count(*) as rows from activity join word_contact_id on code = contact_id "
+                "where is_current group by value order by value"
+            ).to_arrow_table()
+
     def rows_of_contacts(self) -> pd.Series[int]:
         """Count the activities of each contact, by its id; those of nobody are not counted."""
-        with self._in_our_words():
-            counts = self._columns(
-                "select value, count(*) as rows from activity join word_contact_id on code = contact_id "
-                "where is_current group by value order by value"
-            )
-        return pd.Series(counts["rows"], index=pd.Index(counts["value"], dtype="str"), dtype="int64")
+        import pandas as pd
+
+        counts = self.contact_rows()
+        ids = pd.Index(counts["contact_id"].to_numpy(), dtype="str")
+        return pd.Series(counts["rows"].to_numpy(), index=ids, dtype="int64")
 
     def read(self, *, contacts: pd.Index | None = None) -> pd.DataFrame:
         """Return the activities, or those of some contacts, in the columns of the contract but without their ids.
 
         Words are categories; times are ``datetime64[us, UTC]``.
         """
+        import pandas as pd
+
         with self._in_our_words():
             chosen = "" if contacts is None else self._choose(contacts)
             found = self._columns(
@@ -153,6 +169,44 @@ class ActivityWarehouse:
             # The least number is a missing time to pandas too.
             columns[name] = pd.DatetimeIndex(found[name].view("datetime64[us]"), tz="UTC")
         return pd.DataFrame(columns | {"duration_seconds": found["duration_seconds"]}, copy=False)
+
+    def read_coded(
+        self, *, contacts: pa.Array | None = None, directions: bool = False, outcomes: bool = False
+    ) -> CodedActivities:
+        """Return what features of contacts rest on, or of some contacts alone, as numbers."""
+        from features.activity_stream import CodedActivities, CodedBatch
+
+        words = ["contact_id", "type", *(["direction"] if directions else []), *(["outcome"] if outcomes else [])]
+        with self._in_our_words():
+            chosen = "" if contacts is None else self._choose(contacts)
+            ((newest,),) = self._all("select max(known_at) from activity")
+            late = newest is not None and newest > np.iinfo(np.int64).min
+            table = self._connection.sql(
+                f"select {', '.join(words)}, occurred_at{', greatest(occurred_at, known_at) as at' if late else ''} "
+                f"from activity {chosen} where is_current"
+            ).to_arrow_table()
+            listed = {name: self._dictionary(name) for name in words}
+        batches = []
+        for batch in table.to_batches():
+            columns = {name: batch[name].to_numpy() for name in table.column_names}
+            occurred = columns["occurred_at"]
+            batches.append(
+                CodedBatch(
+                    contact=columns["contact_id"],
+                    kind=columns["type"],
+                    occurred=occurred,
+                    times=columns.get("at", occurred),
+                    direction=columns.get("direction"),
+                    outcome=columns.get("outcome"),
+                )
+            )
+        return CodedActivities(
+            batches=batches,
+            contacts=listed["contact_id"],
+            kinds=listed["type"],
+            directions=listed.get("direction"),
+            outcomes=listed.get("outcome"),
+        )
 
     def _prepare(self) -> None:
         tables = [str(name) for (name,) in self._all("select table_name from information_schema.tables")]
@@ -196,13 +250,17 @@ class ActivityWarehouse:
         return rows
 
     def _insert(self, frame: pd.DataFrame, *, part: int) -> None:
+        from features.visibility import raw_microseconds
+
         columns: dict[str, Any] = {name: self._encode(name, frame[name]) for name in CODED}
         columns |= {name: raw_microseconds(frame[name]) for name in TIMES}
         columns["activity_id"] = pa.array(frame["activity_id"], type=_TEXT, from_pandas=True)
         columns["duration_seconds"] = frame["duration_seconds"].to_numpy(dtype=np.float64)
-        # The rows stay in their order, which is nearly always that of time: no join may come between.
         columns["survivor"] = self._survivors(columns["contact_id"])
-        with self._registered(pa.table(columns)):
+        # What belongs to a contact lies together, in its order of arrival, which is nearly always that of time: those
+        # who read it go through memory in one direction. No join may come between.
+        order = _by_contact(columns["survivor"], count=len(self._dictionary("contact_id")))
+        with self._registered(pa.table(columns).take(order)):
             self._run(
                 f"insert into activity select activity_id, hash(activity_id), {part}, true, contact_id, survivor, "
                 f"{', '.join(CODED[1:])}, {', '.join(TIMES)}, duration_seconds from incoming"
@@ -210,17 +268,21 @@ class ActivityWarehouse:
 
     def _encode(self, name: str, values: pd.Series | pa.Array) -> NDArray[np.int32]:
         """Return the code of each word, -1 for a missing one; words that have none yet get the next codes."""
+        from features.words import places_among
+
         text = values if isinstance(values, pa.Array) else pa.array(values, type=_TEXT, from_pandas=True)
         known = self._dictionary(name)
-        found = pc.index_in(text, value_set=known, skip_nulls=True)
-        strange = pc.unique(text.filter(pc.and_(pc.is_null(found), pc.is_valid(text))))
+        found = places_among(text, known)
+        unknown = np.flatnonzero(found < 0)
+        strange = pc.unique(text.take(unknown).drop_null())
         if len(strange):
             new = pa.table({"code": np.arange(len(known), len(known) + len(strange), dtype=np.int32), "value": strange})
             with self._registered(new):
                 self._run(f"insert into word_{name} select code, value from incoming")
-            known = self._dictionaries[name] = pa.concat_arrays([known, strange])
-            found = pc.index_in(text, value_set=known, skip_nulls=True)
-        return np.asarray(pc.fill_null(found, -1), dtype=np.int32)
+            self._dictionaries[name] = pa.concat_arrays([known, strange])
+            found[unknown] = places_among(text.take(unknown), strange)
+            found[unknown] += np.where(found[unknown] >= 0, np.int32(len(known)), np.int32(0))
+        return found
 
     def _dictionary(self, name: str) -> pa.Array:
         """Return the words of a column in the order of their codes."""
@@ -243,6 +305,8 @@ class ActivityWarehouse:
             [number, number],
         )
         if repeated:
+            from features.contracts import quoted
+
             count = sum(times - 1 for _, times in repeated)
             shown = tuple(quoted("activity_id", value) for value, _ in repeated[:3])
             yield Finding(
@@ -291,7 +355,7 @@ class ActivityWarehouse:
             "where delivered in (from moved)"
         )
 
-    def _choose(self, contacts: pd.Index) -> str:
+    def _choose(self, contacts: pd.Index | pa.Array) -> str:
         with self._registered(pa.table({"value": pa.array(contacts, type=_TEXT)})):
             self._run(
                 "create or replace temp table chosen as "
@@ -300,6 +364,8 @@ class ActivityWarehouse:
         return "semi join chosen on chosen.code = activity.contact_id"
 
     def _dtype(self, name: str) -> pd.CategoricalDtype:
+        import pandas as pd
+
         return pd.CategoricalDtype(pd.Index(self._dictionary(name), dtype="str"))
 
     @contextmanager
@@ -336,3 +402,11 @@ class ActivityWarehouse:
             yield
         except self._failure as error:
             raise WarehouseError(file=self._file, problem=str(error).splitlines()[0]) from error
+
+
+def _by_contact(contacts: NDArray[np.int32], *, count: int) -> NDArray[np.int64]:
+    """Return the rows in the order of their contacts, those without one last."""
+    from features.fact_stream import fact_stream
+
+    objects = np.where(contacts >= 0, contacts, count).astype(np.int64)
+    return fact_stream(objects=objects, times=np.zeros(len(objects), dtype=np.int64), object_count=count + 1).rows

@@ -11,12 +11,13 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
-from features.threads import in_threads, processors, ranges
+from features.compiled import fixed, in_threads, processors, ranges
 
 TEXT: Final = pa.large_string()
 _WORTH_A_THREAD: Final = 200_000
 _PACKED: Final = 8
 """Texts of no more bytes than this are their own key."""
+_BLOCK: Final = 32
 _NOTHING: Final = np.zeros(0, dtype=np.uint8)
 
 
@@ -39,8 +40,12 @@ class Words:
         return np.append(places_among(self.listed, known), np.int32(-1))
 
 
-def places_among(values: pa.Array | pa.ChunkedArray, wanted: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
+def places_among(
+    values: pa.Array | pa.ChunkedArray, wanted: pa.Array | pa.ChunkedArray, *, threads: int | None = None
+) -> NDArray[np.int32]:
     """Return the place of each text among the wanted ones, of equals the first; -1 for a missing or another text.
+
+    By default one thread for each processor looks for them.
 
     >>> places_among(pa.array(["b", None, "c"]), pa.array(["a", "b"])).tolist()
     [1, -1, -1]
@@ -69,7 +74,7 @@ def places_among(values: pa.Array | pa.ChunkedArray, wanted: pa.Array | pa.Chunk
                 into,
             )
 
-        in_threads(find, ranges(len(chunk), parts=1 if len(chunk) < _WORTH_A_THREAD else processors()))
+        in_threads(find, ranges(len(chunk), parts=1 if len(chunk) < _WORTH_A_THREAD else threads or processors()))
         begin += len(chunk)
     return found
 
@@ -88,18 +93,11 @@ class _Text:
         text = column if column.type == TEXT else column.cast(TEXT)
         valid, offsets, data = text.buffers()
         return cls(
-            offsets=_fixed(np.zeros(1, dtype=np.int64) if offsets is None else np.frombuffer(offsets, dtype=np.int64)),
-            data=_fixed(_NOTHING if data is None else np.frombuffer(data, dtype=np.uint8)),
-            valid=_fixed(_NOTHING if valid is None or not text.null_count else np.frombuffer(valid, dtype=np.uint8)),
+            offsets=fixed(np.zeros(1, dtype=np.int64) if offsets is None else np.frombuffer(offsets, dtype=np.int64)),
+            data=fixed(_NOTHING if data is None else np.frombuffer(data, dtype=np.uint8)),
+            valid=fixed(_NOTHING if valid is None or not text.null_count else np.frombuffer(valid, dtype=np.uint8)),
             first=text.offset,
         )
-
-
-def _fixed(values: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that cannot be written to: for arrays that can, the same code would be compiled once more."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
 
 
 # The helpers are put in place of their calls: a call with arrays costs as much as the look-up.
@@ -125,18 +123,29 @@ def _find(  # type: ignore[no-untyped-def]  # compiled by Numba
     offsets, data, valid, first, begin_row, end_row, word_offsets, word_data, word_first, slots, found
 ):
     mask = np.uint64(slots.shape[0] - 1)
-    for row in range(begin_row, end_row):
-        found[row] = -1
-        if _is_missing(valid, first + row):
-            continue
-        begin, end = np.int64(offsets[first + row]), np.int64(offsets[first + row + 1])
-        key = _key(data, begin, end)
-        place = _mixed(key) & mask
-        while slots[place, 1] != 0:
-            if _is_word(slots, place, key, data, begin, end, word_offsets, word_data, word_first):
-                found[row] = np.int64(slots[place, 1] & np.uint64(0xFFFFFFFF)) - 1
-                break
-            place = (place + np.uint64(1)) & mask
+    keys = np.empty(_BLOCK, dtype=np.uint64)
+    places = np.empty(_BLOCK, dtype=np.uint64)
+    for block in range(begin_row, end_row, _BLOCK):
+        count = min(_BLOCK, end_row - block)
+        # Several looks into memory are under way at once if none has to be understood before the next.
+        touched = np.uint64(0)
+        for step in range(count):
+            row = first + block + step
+            keys[step] = _key(data, np.int64(offsets[row]), np.int64(offsets[row + 1]))
+            places[step] = _mixed(keys[step]) & mask
+            touched |= slots[places[step], 1]
+        for step in range(count):
+            row = first + block + step
+            found[block + step] = -1
+            if touched == 0 or _is_missing(valid, row):
+                continue
+            begin, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
+            place = places[step]
+            while slots[place, 1] != 0:
+                if _is_word(slots, place, keys[step], data, begin, end, word_offsets, word_data, word_first):
+                    found[block + step] = np.int64(slots[place, 1] & np.uint64(0xFFFFFFFF)) - 1
+                    break
+                place = (place + np.uint64(1)) & mask
 
 
 @njit(inline="always")

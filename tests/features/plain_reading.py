@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from features.discounting import Discount
 from features.feature_contract import FeatureContract
-from features.series import Discount
 from features.visibility import MICROSECONDS_PER_DAY
 from tests.features.builders import make_frame
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from features.activity_columns import activity_columns
 from features.behaviour import contact_activities
+from features.discounting import NO_DISCOUNT
 from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
 from features.properties import PropertySettings
-from features.series import NO_DISCOUNT
 from features.tables import CrmTables
 from features.visibility import instant
 from tests.features.builders import make_tables

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from features.contracts import validate
+from features.discounting import Discount
 from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
 from features.matrix import build_matrix
 from features.properties import PropertySettings
-from features.series import Discount
 from features.tables import CrmTables
 from tests.features.builders import DEFAULT_TIME, make_frame, make_tables
 

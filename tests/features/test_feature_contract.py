@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from features.catalogue import Question
+from features.discounting import NO_DISCOUNT
 from features.feature_contract import RARE_LEVEL, FeatureContract, FeatureSettings, learn_contract
 from features.properties import LeftOut, PropertySettings, SafeColumns
-from features.series import NO_DISCOUNT
 from features.tables import CrmTables
 from tests.features.builders import SALES_STAGES, make_tables
 

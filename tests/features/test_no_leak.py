@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from features.catalogue import Question
+from features.discounting import Discount
 from features.episodes import build_timelines, contact_wins
 from features.feature_contract import FeatureContract, FeatureSettings, learn_contract
 from features.labels import closing_within, won_within
 from features.matrix import build_matrix
 from features.properties import PropertySettings, SafeColumns
-from features.series import Discount
 from features.snapshots import is_customer
 from features.tables import CrmTables
 from features.visibility import as_known_at, codes, microseconds

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from features.catalogue import Question
 from features.contact_features import Column
+from features.discounting import NO_DISCOUNT, Discount
 from features.engines.engine import LocalEngine, behaviour_engine, computing_with
 from features.engines.spark import SparkEngine, behaviour_on_spark
 from features.engines.spark_session import SparkFailedError, open_session
@@ -23,7 +24,6 @@ from features.feature_contract import FeatureContract, FeatureSettings, learn_co
 from features.matrix import build_matrix
 from features.matrix_inputs import MatrixInputs
 from features.properties import PropertySettings
-from features.series import NO_DISCOUNT, Discount
 from features.sources.synthetic import SyntheticSettings, simulate
 from features.tables import CrmTables
 from tests.features.builders import make_tables

@@ -1,4 +1,7 @@
-"""Work on several processors at once: compiled code and Arrow let go of the interpreter, so threads are enough."""
+"""How compiled code is run: on several processors at once, and on arrays of the one kind that it was compiled for.
+
+Compiled code and Arrow let go of the interpreter, so threads are enough.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,19 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Kind = TypeVar("Kind", bound=np.generic)
+
+
+def fixed(values: NDArray[Kind]) -> NDArray[Kind]:
+    """Return a view that cannot be written to: for arrays that can be, the same code would be compiled once more."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def processors() -> int:
