@@ -123,12 +123,13 @@ def at_the_limit(objects: int, choices: tuple[int, ...]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as name, serving(api, arrival=take_a_while) as url:
             figure, said = measured(f"{lanes} at a time", "paced", url, name, iso(START), str(lanes))
         figures.append(figure)
-        rates.append({"lanes": lanes, "over_the_limit": api.meter.over, "share_of_rate": said["sustained"] / 9, **said})
+        share = said["sustained"] / 9
+        rates.append({"lanes": lanes, "over_the_limit": api.meter.over, "share_of_rate": share, **said})
     result = show(f"At 90 requests in 10 s, {LATENCY * 1000:.0f} ms for each answer", figures, ours=figures[0].name)
     for rate in rates:
         print(
-            f"{rate['lanes']} at a time: {rate['requests']} requests in {rate['seconds']:.1f} s; after the first ninety"
-            f" {rate['sustained']:.2f} a second, {rate['share_of_rate']:.1%} of the limit; {rate['over_the_limit']} over"
+            f"{rate['lanes']} at a time: {rate['requests']} requests in {rate['seconds']:.1f} s; after the first 90"
+            f" {rate['sustained']:.2f} a s, {rate['share_of_rate']:.0%} of the limit, {rate['over_the_limit']} over"
         )
     return result | {"rates": rates}
 

@@ -38,7 +38,13 @@ from features.sources.synthetic_deals import (
 from features.sources.synthetic_frames import HistoryRows, Words, office_seconds
 from features.sources.synthetic_history import History, run_history, stream
 from features.sources.synthetic_market import DAY_SECONDS
-from features.sources.synthetic_truth import SyntheticAsOfError, TruthFrames, simulate_truth
+from features.sources.synthetic_truth import (
+    SyntheticAsOfError,
+    TruthFrames,
+    WinDays,
+    simulate_truth,
+    simulate_win_days,
+)
 from features.sources.synthetic_world import SyntheticSettings, World
 from features.tables import CrmTables
 
@@ -49,8 +55,10 @@ __all__ = [
     "SyntheticSource",
     "SyntheticTruth",
     "TruthFrames",
+    "WinDays",
     "simulate",
     "simulate_truth",
+    "simulate_win_days",
 ]
 
 

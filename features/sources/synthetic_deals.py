@@ -179,7 +179,7 @@ def _write_close_dates(
     deals, start = history.state.deals, history.world.settings.start
     count = len(deals)
     slow = IS_MACHINES[deals.stage].astype(np.int64)
-    careful = np.where(history.world.owners.neglect[deals.owner] > 0.2, 0.45, 0.93)
+    careful = np.where(history.world.owners.careless[deals.owner], 0.45, 0.93)
     horizon = np.array(FIRST_FORECAST_DAYS)[slow] * rng.lognormal(0, 0.35, count)
     expected = np.full(count, NONE)
     known = opened

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.errors import LeadScoringError
@@ -57,8 +58,7 @@ def simulate_truth(
     """Roll the hidden state at the as-of forward ``draws`` times and count what comes true."""
     day = _day_of(settings, as_of)
     world, state = state_at(settings=settings, day=day)
-    seeds = np.random.SeedSequence([settings.seed, _TRUTH_STREAM, day]).spawn(2)
-    near, far = (np.random.Generator(np.random.PCG64(seed)) for seed in seeds)
+    near, far = _streams(settings, day)
 
     eligible = np.flatnonzero((world.contacts.created_day < day) & ~state.customer[0])
     customer = _customers_within(world, state, day, draws, horizon_days, near)[eligible]
@@ -70,6 +70,47 @@ def simulate_truth(
         contacts.astype({"contact_id": "str"}).sort_values("contact_id", ignore_index=True),
         deals.astype({"deal_id": "str"}),
     )
+
+
+@dataclass(frozen=True)
+class WinDays:
+    """When each open deal is won in each future: days after the as-of (futures, deals), infinite where it is not."""
+
+    deal_id: npt.NDArray[np.object_]
+    days: Floats
+
+    def won_within(self, days: Floats) -> Floats:
+        """Return each deal's true probability of being won within so many days of its own."""
+        share: Floats = (self.days <= days).mean(axis=0)
+        return share
+
+
+def simulate_win_days(settings: SyntheticSettings, as_of: datetime, *, draws: int, longest_days: int) -> WinDays:
+    """Roll the deals that are open at the as-of forward ``draws`` times, for ``longest_days`` at most.
+
+    A win falls somewhere into a simulated day; it is told as the end of that day.
+    """
+    day = _day_of(settings, as_of)
+    world, state = state_at(settings=settings, day=day)
+    rows = np.flatnonzero(IS_OPEN[state.deals.stage])
+    future = fork(state=state, rows=rows, draws=draws)
+    pending = np.ones(len(future.deals), dtype=np.bool_)
+    won_day = np.full(len(pending), np.inf)
+    rng = _streams(settings, day)[1]
+    for later in range(day, day + longest_days):
+        if not np.any(pending & ~future.deals.dead):
+            break
+        won = np.zeros(len(pending), dtype=np.bool_)
+        events = advance(world=world, state=future, day=later, rng=rng, openings=False)
+        _note_closings(events, pending, won)
+        won_day[won] = later + 1 - day
+    ids = np.array(deal_ids(state.deals.serial[rows]), dtype=object)
+    return WinDays(ids, won_day.reshape(draws, len(rows)))
+
+
+def _streams(settings: SyntheticSettings, day: int) -> tuple[np.random.Generator, np.random.Generator]:
+    near, far = np.random.SeedSequence([settings.seed, _TRUTH_STREAM, day]).spawn(2)
+    return np.random.Generator(np.random.PCG64(near)), np.random.Generator(np.random.PCG64(far))
 
 
 def _day_of(settings: SyntheticSettings, as_of: datetime) -> int:

@@ -20,6 +20,7 @@ from features.sources.synthetic_market import (
     NEVER,
     NONE,
     SOURCES,
+    Booleans,
     Choices,
     Floats,
     Integers,
@@ -36,6 +37,9 @@ class SyntheticSettings(BaseModel):
     months: int = Field(default=24, ge=3, le=240, description="More months give a longer history before the end.")
     end: AwareDatetime = Field(
         default=datetime(2026, 1, 1, tzinfo=UTC), description="A later end moves the whole history; no fact reaches it."
+    )
+    careless_owners: float = Field(
+        default=0.25, ge=0, le=1, description="Share of the owners who leave many lost deals open."
     )
 
     @field_validator("end")
@@ -71,6 +75,8 @@ DUPLICATE_SHARE: Final = 0.03
 CONTACTS_PER_OWNER: Final = 330
 MOST_ACTIVE: Final = 7.0
 TEAMS: Final = ("north", "south", "growth")
+CARELESS, CAREFUL = 0.4, 0.03
+"""The share of their lost deals that owners leave open."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,11 @@ class Owners:
     neglect: Floats
     leaves_day: Integers
     successor: Integers
+
+    @property
+    def careless(self) -> Booleans:
+        """Say who leaves many lost deals open."""
+        return np.equal(self.neglect, CARELESS)
 
 
 @dataclass(frozen=True)
@@ -171,7 +182,7 @@ def _draw_owners(settings: SyntheticSettings, rng: np.random.Generator) -> Owner
     return Owners(
         skill=skill,
         diligence=np.exp(0.5 * skill + rng.normal(0, 0.25, count)),
-        neglect=np.where(np.arange(count) % 4 == 3, 0.4, 0.03),
+        neglect=np.where(np.diff(np.floor(np.arange(count + 1) * settings.careless_owners)) > 0, CARELESS, CAREFUL),
         leaves_day=leaves_day,
         successor=np.where(leaves_day < NEVER, rng.integers(leavers, count, count), np.arange(count)),
     )

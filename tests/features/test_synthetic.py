@@ -18,6 +18,7 @@ from features.sources.synthetic import (
     TruthFrames,
     simulate,
     simulate_truth,
+    simulate_win_days,
 )
 from features.sources.synthetic_dynamics import advance
 from features.sources.synthetic_history import state_at, stream
@@ -254,6 +255,15 @@ def test_some_owners_leave_dead_deals_open(outcomes: pd.DataFrame) -> None:
     assert (untouched > pd.Timedelta(days=120)).sum() >= 5
 
 
+@pytest.mark.parametrize(("share", "careless"), [(0.0, []), (0.25, [3, 7]), (0.5, [1, 3, 5, 7]), (1.0, [*range(8)])])
+def test_so_many_owners_are_careless_as_the_settings_say(share: float, careless: list[int]) -> None:
+    world, _ = state_at(settings=SyntheticSettings(contacts=330 * 8, months=3, careless_owners=share), day=0)
+
+    assert np.flatnonzero(world.owners.careless).tolist() == careless
+    assert set(world.owners.neglect[careless]) <= {0.4}
+    assert set(np.delete(world.owners.neglect, careless)) <= {0.03}
+
+
 def test_counts_lie_in_the_stated_bands(tables: CrmTables, outcomes: pd.DataFrame) -> None:
     final = final_outcomes(outcomes)["outcome"].value_counts()
     activities = tables["activities"]["contact_id"].value_counts()
@@ -470,6 +480,18 @@ def test_truth_is_repeatable_and_reached_from_the_crm() -> None:
 def test_truth_refuses_an_as_of_that_is_no_day_of_the_history(as_of: datetime) -> None:
     with pytest.raises(SyntheticAsOfError, match="whole number of days"):
         simulate_truth(SMALL, as_of, draws=2)
+
+
+def test_days_of_winning_give_the_same_truth_for_any_horizon() -> None:
+    as_of = SMALL.end - timedelta(days=150)
+
+    found = simulate_win_days(SMALL, as_of, draws=3, longest_days=90)
+
+    deals = simulate_truth(SMALL, as_of, draws=3).deals
+    assert list(found.deal_id) == list(deals["deal_id"])
+    assert found.won_within(np.full(len(deals), 90.0)).tolist() == deals["won_within_horizon"].tolist()
+    assert (found.won_within(np.full(len(deals), 10.0)) <= deals["won_within_horizon"]).all()
+    assert found.days.min() >= 1
 
 
 def test_state_keeps_count_of_open_deals_while_many_draws_advance() -> None:
