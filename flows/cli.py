@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_features import features
 from flows.commands_map import map_files
 from flows.commands_models import models
 from flows.commands_rules import rules
@@ -259,26 +260,7 @@ def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
     click.echo(f"{written.rows:,} {question} written to {written.path}")
 
 
-@main.group()
-def features() -> None:
-    """See what the models look at."""
-
-
-@features.command("list")
-@click.argument("question", type=QUESTIONS, required=False)
-@json_option
-def list_features(question: Any, as_json: bool) -> None:
-    """List the features: what each says, where it comes from, since when it is known."""
-    from features.feature_page import described
-    from flows.feature_list import show_features
-
-    listed = described(question)
-    if as_json:
-        _print_json(listed)
-    else:
-        show_features(listed)
-
-
+main.add_command(features)
 main.add_command(rules)
 main.add_command(why)
 

@@ -27,7 +27,10 @@ from features.vouching import vouching_findings
 from flows.wiring import ACTIVITIES, Workplace, open_activities
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from features.catalogue import Question
+    from features.series import BehaviourPlan
     from features.snapshots import SnapshotSettings
     from features.warehouse import ActivityWarehouse
 
@@ -97,6 +100,23 @@ class Extract:
         """Return what a training reads, whatever the memory."""
         with self._warehouse() as warehouse:
             return training_tables(self.small_tables, warehouse, question=question, settings=settings)
+
+    def write_behaviour(
+        self, *, snapshots: pa.Table, plan: BehaviourPlan, folder: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        """Write features of behaviour (``features.behaviour_files``), so many activities at a time as fit."""
+        from features.behaviour_files import ACTIVITIES_AT_ONCE, from_warehouse, write_behaviour
+
+        with self._warehouse() as warehouse:
+            return write_behaviour(
+                read=from_warehouse(warehouse, plan),
+                snapshots=snapshots,
+                plan=plan,
+                folder=folder,
+                rows=warehouse.contact_rows(),
+                activities_at_once=min(ACTIVITIES_AT_ONCE, self._at_once),
+                progress=progress,
+            )
 
     @property
     def _at_once(self) -> int:
