@@ -62,12 +62,6 @@ class Extract:
     memory_bytes: int
 
     @property
-    def tables(self) -> CrmTables:
-        """Read all tables back, with all activities."""
-        with self._warehouse() as warehouse:
-            return self.small_tables.with_activities(warehouse.read())
-
-    @property
     def small_tables(self) -> CrmTables:
         """Read the tables back without the activities."""
         return _load_small_tables(self.folder)

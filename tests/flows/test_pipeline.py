@@ -115,7 +115,7 @@ def test_what_was_kept_is_what_was_read(tmp_path: Path, tiny: Installed) -> None
     extracted = extract(replace(tiny.workplace, home=tmp_path), as_of=END)
 
     read, _ = tiny.workplace.source.read()
-    kept = extracted.tables
+    kept = extracted.deal_tables()
     for name in TABLE_NAMES:
         if name != "activities":
             pd.testing.assert_frame_equal(kept[name], read[name], check_like=True, check_column_type=False)
@@ -132,7 +132,7 @@ def test_a_table_that_was_not_delivered_is_absent_when_read_back(tmp_path: Path)
     folder = write_csv(tiny_tables(), tmp_path / "data", without=("owners", "companies"))
     workplace = folder_workplace(tmp_path, folder)
 
-    tables = extract(workplace, as_of=END).tables
+    tables = extract(workplace, as_of=END).small_tables
 
     assert sorted(tables.absent) == ["companies", "owners"]
     assert tables["owners"].empty
@@ -163,7 +163,7 @@ def test_an_extract_that_was_cut_short_leaves_nothing_that_counts(
     assert [name[0] for name in halves] == ["."]
     assert folders(workplace) == [extracted.folder.name]
     assert extracted.digest == whole.digest
-    assert extracted.tables.digest() == whole.tables.digest()
+    assert extracted.deal_tables().digest() == whole.deal_tables().digest()
 
 
 def test_only_the_two_newest_extracts_are_kept(tmp_path: Path, tiny: Installed) -> None:
