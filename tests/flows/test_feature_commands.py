@@ -63,6 +63,7 @@ def test_what_every_contact_had_done_is_written_at_several_moments(written: tupl
     found = dict(zip(zip(rows["contact_id"], rows["as_of"], strict=True), rows["call_total"], strict=True))
     assert found == expected
     assert sum(expected.values()) > 20
+    assert {"page_view", "call"} < set(rows["last_kind"].dropna()) <= set(activities["type"])
     assert {"email_open_28d", "days_since_meeting", "warmth_inbound_7d", "their_mean_answer_days"} <= set(rows)
 
 
