@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_features import features
 from flows.commands_map import map_files
 from flows.commands_models import models
 from flows.commands_rules import rules
@@ -104,11 +105,12 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
 @json_option
 def check(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Say what is wrong with the tables; exit 1 if anything is an error."""
-    from flows.extracting import check as check_source
+    from flows.extracting import checked
     from flows.summary import show_findings
 
     workplace = _workplace(config, data, home)
-    _, findings = check_source(workplace, as_of=_as_of(workplace, as_of))
+    with checked(workplace, as_of=_as_of(workplace, as_of)) as source:
+        findings = source.findings
     if as_json:
         _print_json([finding.to_dict() for finding in findings])
     else:
@@ -127,15 +129,21 @@ def audit(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     """Say which columns know more than anybody could have known; exit 1 if one is refused."""
     from features.findings import refuse_errors
     from flows.auditing import audit_question, show_audit
-    from flows.extracting import check as check_source
+    from flows.extracting import checked
 
     workplace = _workplace(config, data, home)
-    instant = _as_of(workplace, as_of)
-    tables, findings = check_source(workplace, as_of=instant)
-    refuse_errors(findings)
-    audits = [
-        audit_question(workplace, tables, question=question, as_of=instant) for question in workplace.settings.questions
-    ]
+    instant, settings = _as_of(workplace, as_of), workplace.settings
+    with checked(workplace, as_of=instant) as source:
+        refuse_errors(source.findings)
+        audits = [
+            audit_question(
+                workplace,
+                source.training_tables(question=question, settings=settings.snapshots),
+                question=question,
+                as_of=instant,
+            )
+            for question in settings.questions
+        ]
     if as_json:
         _print_json([one.to_dict() for one in audits])
     else:
@@ -165,11 +173,11 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     progress = Progress(quiet=as_json)
     plain: list[dict[str, Any]] = []
     refused = False
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (_, tables, _):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, _):
         for question in workplace.settings.questions:
             try:
                 with progress.step(f"Learning what drives {question}"):
-                    outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=_now())
+                    outcome = pipeline.train(workplace, extracted, question=question, as_of=instant, now=_now())
             except NothingToLearnError as error:
                 refused = True
                 plain.append({"question": question, "refused": str(error)})
@@ -206,9 +214,9 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
         for question in workplace.settings.questions
         if workplace.registry().champion(question) is None
     }
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, tables, held):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, held):
         published = score_and_publish(
-            workplace, extracted, tables, lease=held, as_of=instant, now=_now(), refused=refused, progress=progress
+            workplace, extracted, lease=held, as_of=instant, now=_now(), refused=refused, progress=progress
         )
     if as_json:
         _print_json(
@@ -252,26 +260,7 @@ def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
     click.echo(f"{written.rows:,} {question} written to {written.path}")
 
 
-@main.group()
-def features() -> None:
-    """See what the models look at."""
-
-
-@features.command("list")
-@click.argument("question", type=QUESTIONS, required=False)
-@json_option
-def list_features(question: Any, as_json: bool) -> None:
-    """List the features: what each says, where it comes from, since when it is known."""
-    from features.feature_page import described
-    from flows.feature_list import show_features
-
-    listed = described(question)
-    if as_json:
-        _print_json(listed)
-    else:
-        show_features(listed)
-
-
+main.add_command(features)
 main.add_command(rules)
 main.add_command(why)
 

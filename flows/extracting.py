@@ -17,19 +17,26 @@ from features.checks import check_tables
 from features.contracts import empty_frame
 from features.errors import LeadScoringError
 from features.findings import Finding, refuse_errors
-from features.partitions import contact_partitions
+from features.portions import contact_tables, deal_tables, training_tables
 from features.properties import TABLE_OF, usable_properties
 from features.sources.base import read_in_parts
 from features.survivors import follow_merges, survivors_of
 from features.tables import TABLE_NAMES, CrmTables
+from features.visibility import instant
 from features.vouching import vouching_findings
 from flows.wiring import ACTIVITIES, Workplace, open_activities
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from features.catalogue import Question
+    from features.series import BehaviourPlan
+    from features.snapshots import SnapshotSettings
     from features.warehouse import ActivityWarehouse
 
 BYTES_OF_AN_ACTIVITY: Final = 250
 """What an activity takes while its features are built, about."""
+_CHECKED_AT_ONCE: Final = 2_000_000
 KEPT_EXTRACTS: Final = 2
 _ACTIVITIES_DIGEST: Final = "activities.digest"
 
@@ -55,26 +62,92 @@ class Extract:
     memory_bytes: int
 
     @property
-    def tables(self) -> CrmTables:
-        """Read the tables back."""
-        return load_tables(self.folder, memory_bytes=self.memory_bytes)
+    def small_tables(self) -> CrmTables:
+        """Read the tables back without the activities."""
+        return _load_small_tables(self.folder)
+
+    def activity_count(self) -> int:
+        """Return how many activities there are."""
+        with self._warehouse() as warehouse:
+            return warehouse.rows()
+
+    def newest_activity(self, *, before: pd.Timestamp) -> pd.Timestamp | None:
+        """Return when the last activity became known that was known before an instant, if any."""
+        with self._warehouse() as warehouse:
+            newest = warehouse.newest(before=instant(before))
+        return None if newest is None else pd.Timestamp(newest, unit="us", tz="UTC")
 
     def contact_tables(self) -> Iterator[tuple[pd.Index, CrmTables]]:
-        """Yield partitions of the contacts, each with tables that hold the activities of these contacts alone.
+        """Yield partitions of the contacts, each with tables that hold all activities of these contacts.
 
         All of it is one partition if it fits into memory.
         """
-        tables = _load_small_tables(self.folder)
-        at_most = self.memory_bytes // 2 // BYTES_OF_AN_ACTIVITY
-        with _opened(self.folder, memory_bytes=self.memory_bytes) as warehouse:
-            partitions = contact_partitions(tables=tables, rows=warehouse.rows_of_contacts(), at_most=at_most)
-            for contacts in partitions:
-                activities = warehouse.read(contacts=contacts)
-                yield contacts, tables.with_activities(activities)
+        with self._warehouse() as warehouse:
+            yield from contact_tables(self.small_tables, warehouse, at_most=self._at_once)
+
+    def deal_tables(self) -> CrmTables:
+        """Return tables with all activities that features of deals rest on."""
+        with self._warehouse() as warehouse:
+            return deal_tables(self.small_tables, warehouse, at_most=self._at_once)
+
+    def training_tables(self, *, question: Question, settings: SnapshotSettings) -> CrmTables:
+        """Return what a training reads, whatever the memory."""
+        with self._warehouse() as warehouse:
+            return training_tables(self.small_tables, warehouse, question=question, settings=settings)
+
+    def write_behaviour(
+        self, *, snapshots: pa.Table, plan: BehaviourPlan, folder: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        """Write features of behaviour (``features.behaviour_files``), so many activities at a time as fit."""
+        from features.behaviour_files import ACTIVITIES_AT_ONCE, from_warehouse, write_behaviour
+
+        with self._warehouse() as warehouse:
+            return write_behaviour(
+                read=from_warehouse(warehouse, plan),
+                snapshots=snapshots,
+                plan=plan,
+                folder=folder,
+                rows=warehouse.contact_rows(),
+                activities_at_once=min(ACTIVITIES_AT_ONCE, self._at_once),
+                progress=progress,
+            )
+
+    @property
+    def _at_once(self) -> int:
+        return self.memory_bytes // 2 // BYTES_OF_AN_ACTIVITY
+
+    @contextmanager
+    def _warehouse(self) -> Iterator[ActivityWarehouse]:
+        """Open the warehouse of activities, which must still hold what it held when the extract was made."""
+        warehouse = open_activities(self.folder.parent / ACTIVITIES, memory_bytes=self.memory_bytes)
+        with closing(warehouse):
+            file = self.folder / _ACTIVITIES_DIGEST
+            if file.exists() and file.read_text(encoding="utf-8") != warehouse.digest():
+                raise ExtractGoneError(self.folder)
+            yield warehouse
 
 
-def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTables, list[Finding]]:
-    """Read the source and check its tables, and that they have the columns vouched for; nothing is written."""
+@dataclass(frozen=True)
+class Checked:
+    """A source that was read and checked, while it lies in memory; nothing is written."""
+
+    findings: list[Finding]
+    small_tables: CrmTables
+    warehouse: ActivityWarehouse
+
+    @property
+    def tables(self) -> CrmTables:
+        """All tables, with all activities."""
+        return self.small_tables.with_activities(self.warehouse.read())
+
+    def training_tables(self, *, question: Question, settings: SnapshotSettings) -> CrmTables:
+        """Return what a training reads."""
+        return training_tables(self.small_tables, self.warehouse, question=question, settings=settings)
+
+
+@contextmanager
+def checked(workplace: Workplace, *, as_of: pd.Timestamp | None) -> Iterator[Checked]:
+    """Read the source and check its tables, and that they have the columns vouched for."""
     tables, found, parts = read_in_parts(workplace.source)
     survivors = survivors_of(tables["contacts"])
     tables = follow_merges(tables, survivors)
@@ -82,8 +155,8 @@ def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTable
         closing(workplace.activities(kept=False)) as warehouse,
         warehouse.extending(parts, survivors=survivors) as extension,
     ):
-        tables = tables.with_activities(warehouse.read())
-        return tables, _checked(workplace, tables, [*found, *extension.findings], as_of=as_of)
+        findings = _checked(workplace, tables, warehouse, [*found, *extension.findings], as_of=as_of)
+        yield Checked(findings=findings, small_tables=tables, warehouse=warehouse)
 
 
 def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str], None] = lambda _: None) -> Extract:
@@ -96,9 +169,7 @@ def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str
         closing(workplace.activities()) as warehouse,
         warehouse.extending(parts, survivors=survivors, progress=telling) as extension,
     ):
-        findings = _checked(
-            workplace, tables.with_activities(warehouse.read()), [*found, *extension.findings], as_of=as_of
-        )
+        findings = _checked(workplace, tables, warehouse, [*found, *extension.findings], as_of=as_of)
         refuse_errors(findings)
         content = warehouse.digest()
         digest = hashlib.sha256(f"{tables.digest()} {content}".encode()).hexdigest()
@@ -123,11 +194,17 @@ def _nothing_left_of_a_failure(workplace: Workplace) -> Iterator[None]:
 
 
 def _checked(
-    workplace: Workplace, tables: CrmTables, found: Sequence[Finding], *, as_of: pd.Timestamp | None
+    workplace: Workplace,
+    tables: CrmTables,
+    warehouse: ActivityWarehouse,
+    found: Sequence[Finding],
+    *,
+    as_of: pd.Timestamp | None,
 ) -> list[Finding]:
     if any(finding.severity == "error" for finding in found):
         return list(found)
-    findings = [*found, *check_tables(tables, as_of=as_of)]
+    activities = warehouse.batches(rows=_CHECKED_AT_ONCE)
+    findings = [*found, *check_tables(tables, as_of=as_of, activities=activities)]
     for object_type, table in TABLE_OF.items():
         if tables.has(table):
             usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)
@@ -158,24 +235,8 @@ def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str
 
 
 @lru_cache(maxsize=1)
-def load_tables(folder: Path, *, memory_bytes: int) -> CrmTables:
-    """Read back the tables that ``extract`` kept."""
-    with _opened(folder, memory_bytes=memory_bytes) as warehouse:
-        return _load_small_tables(folder).with_activities(warehouse.read())
-
-
-@contextmanager
-def _opened(folder: Path, *, memory_bytes: int) -> Iterator[ActivityWarehouse]:
-    """Open the warehouse of activities, which must still hold what it held when ``folder`` was written."""
-    warehouse = open_activities(folder.parent / ACTIVITIES, memory_bytes=memory_bytes)
-    with closing(warehouse):
-        file = folder / _ACTIVITIES_DIGEST
-        if file.exists() and file.read_text(encoding="utf-8") != warehouse.digest():
-            raise ExtractGoneError(folder)
-        yield warehouse
-
-
 def _load_small_tables(folder: Path) -> CrmTables:
+    """Read back the tables that ``extract`` kept."""
     frames, absent = {}, []
     for name in TABLE_NAMES:
         file = folder / f"{name}.parquet"

@@ -60,9 +60,9 @@ def train(config: str, data: str | None, home: str, as_of: str, extracted: Plain
     instant = pd.Timestamp(as_of)
     if not pipeline.training_due(workplace, question=question, as_of=instant):
         return {"question": question}
-    tables = _extract(extracted).tables
+    kept = _extract(extracted)
     try:
-        outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=datetime.now(UTC))
+        outcome = pipeline.train(workplace, kept, question=question, as_of=instant, now=datetime.now(UTC))
     except NothingToLearnError as error:
         write_refusal(workplace, question, error)
         return {"question": question, "refused": str(error)}
@@ -82,7 +82,7 @@ def build_features(config: str, data: str | None, home: str, as_of: str, extract
 def score(config: str, data: str | None, home: str, as_of: str, extracted: Plain, question: Question) -> None:
     """Score everyone whose features were built, and say what changed a score since the batch before."""
     workplace, kept, instant = _workplace(config, data, home), _extract(extracted), pd.Timestamp(as_of)
-    pipeline.score(workplace, kept.tables, question=question, as_of=instant)
+    pipeline.score(workplace, kept, question=question, as_of=instant)
     explain_changes(workplace, kept, question=question, as_of=instant)
 
 

@@ -100,7 +100,7 @@ class Settings(BaseModel):
     memory_gigabytes: float | None = Field(
         default=None,
         ge=0.5,
-        description="How much memory a run may use, about; empty means half of what the machine has.",
+        description="How much memory a run may use, about; empty means half of the machine's or its container's.",
     )
     stall_quantile: float = Field(
         default=0.95, gt=0.5, lt=1, description="A deal is stalled once this share of deals had left its stage."

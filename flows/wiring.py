@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import SecretBytes
 from features.sources.base import Source
 from flows.config_file import ConfigurationError
 from flows.console import Ticker
+from flows.machine import machine_memory
 from flows.places import store_of
 from flows.settings import (
     CsvExportSettings,
@@ -92,11 +92,9 @@ class Workplace:
 
     @property
     def memory_bytes(self) -> int:
-        """How much memory a run may use: what the settings say, else half of what the machine has."""
+        """How much memory a run may use: what the settings say, else half of the machine's or its container's."""
         chosen = self.settings.memory_gigabytes
-        if chosen is None:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        return int(chosen * 1024**3)
+        return machine_memory() // 2 if chosen is None else int(chosen * 1024**3)
 
     def activities(self, *, kept: bool = True) -> ActivityWarehouse:
         """Return the warehouse of activities; if it is not ``kept``, one that is forgotten when it is closed."""
