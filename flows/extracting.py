@@ -7,23 +7,28 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
+from pydantic import ValidationError
 
 from features.checks import check_tables
 from features.contracts import empty_frame
 from features.errors import LeadScoringError
 from features.findings import Finding, refuse_errors
 from features.partitions import contact_partitions
+from features.plausibility import HeldTablesError, Profile, implausible, profile_of
 from features.properties import TABLE_OF, usable_properties
 from features.sources.base import read_in_parts
 from features.survivors import follow_merges, survivors_of
 from features.tables import TABLE_NAMES, CrmTables
 from features.vouching import vouching_findings
+from flows.held import forget_held, keep_held
 from flows.wiring import ACTIVITIES, Workplace, open_activities
+from models.promotion_log import replace_file
 
 if TYPE_CHECKING:
     from features.warehouse import ActivityWarehouse
@@ -32,6 +37,7 @@ BYTES_OF_AN_ACTIVITY: Final = 250
 """What an activity takes while its features are built, about."""
 KEPT_EXTRACTS: Final = 2
 _ACTIVITIES_DIGEST: Final = "activities.digest"
+_PROFILE: Final = "profile.json"
 
 
 class ExtractGoneError(LeadScoringError):
@@ -73,8 +79,13 @@ class Extract:
                 yield contacts, tables.with_activities(activities)
 
 
-def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTables, list[Finding]]:
-    """Read the source and check its tables, and that they have the columns vouched for; nothing is written."""
+def check(
+    workplace: Workplace, *, as_of: pd.Timestamp | None, compare: bool = False
+) -> tuple[CrmTables, list[Finding]]:
+    """Read the source and check its tables, and that they have the columns vouched for; nothing is written.
+
+    ``compare`` them also with those of the run before, as a run would.
+    """
     tables, found, parts = read_in_parts(workplace.source)
     survivors = survivors_of(tables["contacts"])
     tables = follow_merges(tables, survivors)
@@ -83,7 +94,10 @@ def check(workplace: Workplace, *, as_of: pd.Timestamp | None) -> tuple[CrmTable
         warehouse.extending(parts, survivors=survivors) as extension,
     ):
         tables = tables.with_activities(warehouse.read())
-        return tables, _checked(workplace, tables, [*found, *extension.findings], as_of=as_of)
+        findings = _checked(workplace, tables, [*found, *extension.findings], as_of=as_of)
+        if compare and not any(finding.severity == "error" for finding in findings):
+            findings += _implausible(workplace, tables, _profile(workplace, tables, warehouse))
+        return tables, findings
 
 
 def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str], None] = lambda _: None) -> Extract:
@@ -100,9 +114,14 @@ def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str
             workplace, tables.with_activities(warehouse.read()), [*found, *extension.findings], as_of=as_of
         )
         refuse_errors(findings)
+        profile = _profile(workplace, tables, warehouse)
+        if odd := _implausible(workplace, tables, profile):
+            keep_held(workplace.home, odd, at=datetime.now(UTC))
+            raise HeldTablesError(odd)
         content = warehouse.digest()
         digest = hashlib.sha256(f"{tables.digest()} {content}".encode()).hexdigest()
-        folder = _keep(workplace, tables, name=digest[:16], activities=content)
+        folder = _keep(workplace, tables, name=digest[:16], activities=content, profile=profile)
+        forget_held(workplace.home)
     return Extract(folder=folder, digest=digest, findings=tuple(findings), memory_bytes=workplace.memory_bytes)
 
 
@@ -128,13 +147,45 @@ def _checked(
     if any(finding.severity == "error" for finding in found):
         return list(found)
     findings = [*found, *check_tables(tables, as_of=as_of)]
-    for object_type, table in TABLE_OF.items():
-        if tables.has(table):
-            usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)
+    # Raises where a column is vouched for that is not there.
+    _used(workplace, tables)
     return findings + vouching_findings(tables=tables, settings=workplace.settings.properties)
 
 
-def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str) -> Path:
+def _profile(workplace: Workplace, tables: CrmTables, warehouse: ActivityWarehouse) -> Profile:
+    source = type(workplace.source).__name__
+    return profile_of(tables, activities=warehouse.profile(), source=source, used=_used(workplace, tables))
+
+
+def _implausible(workplace: Workplace, tables: CrmTables, now: Profile) -> list[Finding]:
+    """Compare tables with those that were accepted last from this kind of source."""
+    kept = sorted(workplace.warehouse.glob(f"[!.]*/{_PROFILE}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    before = next((one for one in map(_read_profile, kept) if one is not None and one.source == now.source), None)
+    if before is None or workplace.accepts_tables:
+        return []
+    return implausible(tables, now=now, before=before, settings=workplace.settings.plausibility)
+
+
+def _read_profile(file: Path) -> Profile | None:
+    try:
+        return Profile.model_validate_json(file.read_bytes())
+    except ValidationError:
+        # Of another release: as if there were none, until the next run has written its own.
+        return None
+
+
+def _used(workplace: Workplace, tables: CrmTables) -> dict[str, frozenset[str]]:
+    """Return the properties that features may rest on."""
+    return {
+        table: frozenset(
+            usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)[0]
+        )
+        for object_type, table in TABLE_OF.items()
+        if tables.has(table)
+    }
+
+
+def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str, profile: Profile) -> Path:
     """Keep all tables but the activities, by their content, and clear away what a run that was killed has left."""
     shutil.rmtree(workplace.work, ignore_errors=True)
     for leftover in workplace.warehouse.glob(".*.partial"):
@@ -154,6 +205,8 @@ def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str
             (aside / _ACTIVITIES_DIGEST).write_text(activities, encoding="utf-8")
         aside.replace(folder)
         _forget_old(workplace.warehouse, keep=folder)
+    # Written anew where the same tables came before: these are now the ones that were accepted last.
+    replace_file(folder / _PROFILE, profile.model_dump_json().encode())
     return folder
 
 

@@ -151,7 +151,7 @@ class ScoreStore:
         load(connection, SCORES[question], frame, batch_id=batch.batch_id)
         if backfill:
             return False
-        record_gone(connection, question, gone, sequence=head["sequence"], known=dict(batch.gone.get(question, {})))
+        record_gone(connection, question, gone, sequence=head["sequence"], batch=batch)
         if before is None:
             connection.execute(latest.insert(), {"question": question, "batch_id": batch.batch_id})
         else:
