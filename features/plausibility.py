@@ -83,6 +83,15 @@ class Profile(BaseModel):
     source: str
     tables: dict[str, TableProfile]
 
+    def without(self, table: str, ids: Sequence[str]) -> Profile:
+        """Return the profile without what it holds of some rows: their ids among those that are looked for again."""
+        erased = set(_hashes(pd.Series(ids, dtype="str")).tolist())
+        told = self.tables.get(table)
+        if told is None:
+            return self
+        kept = told.model_copy(update={"ids": tuple(one for one in told.ids if one not in erased)})
+        return self.model_copy(update={"tables": self.tables | {table: kept}})
+
 
 def profile_of(
     tables: CrmTables, *, activities: TableProfile, source: str, used: Mapping[str, frozenset[str]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_erase import erase
 from flows.commands_map import map_files
 from flows.commands_models import models
 from flows.commands_rules import rules
@@ -343,6 +344,7 @@ main.add_command(backtest)
 main.add_command(tune)
 main.add_command(serve)
 main.add_command(keys)
+main.add_command(erase)
 
 
 def _workplace(config: Path, data: Path | None, home: Path, accepts_tables: bool = False) -> Workplace:

@@ -38,6 +38,7 @@ BYTES_OF_AN_ACTIVITY: Final = 250
 KEPT_EXTRACTS: Final = 2
 _ACTIVITIES_DIGEST: Final = "activities.digest"
 _PROFILE: Final = "profile.json"
+_BEFORE: Final = "before"
 
 
 class ExtractGoneError(LeadScoringError):
@@ -125,6 +126,24 @@ def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str
     return Extract(folder=folder, digest=digest, findings=tuple(findings), memory_bytes=workplace.memory_bytes)
 
 
+def forget_extracts(warehouse: Path, *, contacts: Sequence[str]) -> int:
+    """Remove the tables that were kept, which the next run reads again, and say how many times they were.
+
+    What is left is the profile of the last ones, without the ids of ``contacts``, for the next to be compared with.
+    """
+    last = next(_profiles(warehouse), None)
+    folders = [path for path in warehouse.glob("*") if path.is_dir() and path.name != _BEFORE]
+    if last is not None:
+        (warehouse / _BEFORE).mkdir(exist_ok=True)
+        told = last.without("contacts", contacts).model_dump_json()
+        replace_file(warehouse / _BEFORE / _PROFILE, told.encode())
+    for folder in folders:
+        shutil.rmtree(folder)
+    for file in warehouse.glob(f"{ACTIVITIES}*"):
+        file.unlink()
+    return len(folders)
+
+
 @contextmanager
 def _nothing_left_of_a_failure(workplace: Workplace) -> Iterator[None]:
     """Take away again what the first extract of a home had begun, if it fails."""
@@ -159,19 +178,18 @@ def _profile(workplace: Workplace, tables: CrmTables, warehouse: ActivityWarehou
 
 def _implausible(workplace: Workplace, tables: CrmTables, now: Profile) -> list[Finding]:
     """Compare tables with those that were accepted last from this kind of source."""
-    kept = sorted(workplace.warehouse.glob(f"[!.]*/{_PROFILE}"), key=lambda file: file.stat().st_mtime, reverse=True)
-    before = next((one for one in map(_read_profile, kept) if one is not None and one.source == now.source), None)
+    before = next((one for one in _profiles(workplace.warehouse) if one.source == now.source), None)
     if before is None or workplace.accepts_tables:
         return []
     return implausible(tables, now=now, before=before, settings=workplace.settings.plausibility)
 
 
-def _read_profile(file: Path) -> Profile | None:
-    try:
-        return Profile.model_validate_json(file.read_bytes())
-    except ValidationError:
-        # Of another release: as if there were none, until the next run has written its own.
-        return None
+def _profiles(warehouse: Path) -> Iterator[Profile]:
+    """Yield the profiles of the extracts that were accepted, the last one first."""
+    for file in sorted(warehouse.glob(f"[!.]*/{_PROFILE}"), key=lambda file: file.stat().st_mtime, reverse=True):
+        # One of another release is as none, until the next run has written its own.
+        with suppress(ValidationError):
+            yield Profile.model_validate_json(file.read_bytes())
 
 
 def _used(workplace: Workplace, tables: CrmTables) -> dict[str, frozenset[str]]:
