@@ -336,8 +336,8 @@ def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path
 
     said: dict[str, Any] = {name: leadline(*words, "--json") for name, words in typed.items()}
 
-    # These have tests of their own, with what they need: more history, a HubSpot.
-    assert sorted([*typed, "backtest", "tune", "writeback"]) == sorted(json_commands(main))
+    # These have tests of their own, with what they need: more history, a HubSpot, a home to take away from.
+    assert sorted([*typed, "backtest", "erase", "tune", "writeback"]) == sorted(json_commands(main))
     for name, result in said.items():
         assert json.loads(result.stdout) is not None, name
         assert result.stderr == "", name

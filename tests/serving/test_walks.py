@@ -157,7 +157,17 @@ def test_who_is_judged_alike_is_in_no_list_of_disagreements(store: ScoreStore) -
     def judged(contact_id: str, points: float) -> dict[str, Any]:
         return scored(contact_id, 0.3, points_likelihood=points, agreement="model_only")
 
-    store.publish(day(1, [judged("alike", 0.295), judged("near", 0.25), judged("far", 0.1), scored("other", 0.3)]))
+    store.publish(
+        day(
+            1,
+            [
+                judged("alike", 0.295),
+                judged("near", 0.25),
+                judged("far", 0.1),
+                scored("other", 0.3, agreement="both_low"),
+            ],
+        )
+    )
 
     listed = disagreements(store, "contacts", store.batch("contacts"), rows=10)
 
