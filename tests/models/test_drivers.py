@@ -241,3 +241,65 @@ def test_refits_draw_whole_objects_and_no_more_rows_than_allowed() -> None:
     )
     assert refits.spread == pytest.approx(0.5)
     assert refits_of(None, calibrator=Calibrator(), pipelines=None, settings=DriverSettings(), seed=1) is None
+
+
+import numpy as np, time
+from itertools import permutations
+from models.tree_moves import tree_moves
+from models.trees import tree_table
+from tests.models.boosters import *
+from tests.models.test_trees import awkward_rows
+
+for classes in (2, 3):
+    b = make_booster(classes=classes)
+    t = tree_table(b)
+    x = make_features(30, seed=3).to_numpy()
+    y = np.vstack([x[:10].copy(), make_features(20, seed=9).to_numpy()])
+    y[:10, 1] = 5
+    y[5:10, 0] = np.nan
+    w = (1.0,) if classes == 2 else (0.5, 0, -2.0)
+
+    def raw(r):
+        f = np.asarray(b.predict(r, raw_score=True)).reshape(len(r), -1)
+        return f @ np.array(w)
+
+    m = tree_moves(t, before=x, after=y, weight=w)
+    exp = np.zeros_like(m)
+    for order in permutations(range(4)):
+        cur = x.copy()
+        for c in order:
+            a = raw(cur)
+            cur[:, c] = y[:, c]
+            exp[:, c] += (raw(cur) - a) / 24
+    print(abs(m - exp).max())
+
+
+def test_refits_are_ranked_on_the_scale_of_the_published_effects() -> None:
+    families = ("stage", "pace", "recency", "people")
+    contract = [
+        Feature(name=f"f{place}", family=family, unit="count", words="x") for place, family in enumerate(families)
+    ]
+    rows = pd.DataFrame({feature.name: [0.0, 1.0, 2.0, 3.0] for feature in contract})
+
+    def model(scale: float) -> Refitted:
+        return Refitted(
+            probability=lambda values, _: sigmoid(scale * (values.to_numpy()[:, 0] - 1.5)),
+            contributions=lambda values: scale * (values.to_numpy() - 1.5) * np.array([0.1, 0.2, 0.3, 0.4]),
+        )
+
+    told = drivers(
+        # The first three are the largest in what is published, the last three in the contributions.
+        effects=Effects(base_rate=0.5, by_feature=np.outer([-1.0, -1.0, 1.0, 1.0], [0.4, 0.3, 0.2, 0.1])),
+        features=rows,
+        contract=contract,
+        y_obs=np.zeros(4),
+        weight=np.ones(4),
+        objects=np.arange(4),
+        refits=Refits(
+            fitted=model(1.0), redrawn=(model(0.99), model(1.01)), spread=1.0, calibrator=Calibrator(), pipelines=None
+        ),
+    )
+
+    assert [(family["family"], family["in_top_three"]) for family in told] == [
+        ("stage", 2), ("pace", 2), ("recency", 2), ("people", 0),
+    ]  # fmt: skip
