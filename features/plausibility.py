@@ -41,7 +41,8 @@ class PlausibilitySettings(BaseModel):
     kind_lost: float = Field(
         default=0.6, gt=0, le=1, description="Share of the activities of a common type that may be gone."
     )
-    days_ahead: float = Field(default=400.0, gt=0, description="How far ahead the newest rows may leap.")
+    days_back: float = Field(default=7.0, gt=0, description="How many days earlier the newest rows may end.")
+    days_ahead: float = Field(default=400.0, gt=0, description="How many days ahead the newest rows may leap.")
     least_rows: int = Field(default=100, ge=1, description="Smaller tables are compared only by what they hold at all.")
 
 
@@ -219,7 +220,7 @@ def _of_times(name: str, was: TableProfile, now: TableProfile, settings: Plausib
     if was.late is None or now.late is None:
         return
     old, new = pd.Timestamp(was.late), pd.Timestamp(now.late)
-    if new < old - _DAY:
+    if new < old - settings.days_back * _DAY:
         yield _error(name, "older", f"ends about {new:%Y-%m-%d}; it ended about {old:%Y-%m-%d} before")
     if new > old + settings.days_ahead * _DAY:
         yield _error(name, "ahead", f"ends about {new:%Y-%m-%d}, far after {old:%Y-%m-%d}, where it ended before")
