@@ -34,8 +34,8 @@ from models.promotion_log import replace_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from features.behaviour_plan import BehaviourPlan
     from features.catalogue import Question
-    from features.series import BehaviourPlan
     from features.snapshots import SnapshotSettings
     from features.warehouse import ActivityWarehouse
 
