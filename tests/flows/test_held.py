@@ -14,7 +14,7 @@ import pytest
 from features.findings import Finding, RefusedTablesError
 from features.plausibility import HeldTablesError, PlausibilitySettings
 from features.tables import CrmTables
-from flows.extracting import check, extract
+from flows.extracting import checked, extract
 from flows.held import read_held
 from flows.wiring import Workplace
 from tests.flows.commands import END, Installed, contents, leadline, leadline_json, write_parquet
@@ -178,4 +178,5 @@ def test_another_kind_of_source_is_not_compared(served: tuple[Workplace, CrmTabl
 
     other = replace(workplace, source=Other(poisoned(tables, half("contacts"))))
 
-    assert [finding for finding in check(other, as_of=END, compare=True)[1] if finding.severity == "error"] == []
+    with checked(other, as_of=END, compare=True) as source:
+        assert [finding for finding in source.findings if finding.severity == "error"] == []
