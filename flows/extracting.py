@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +25,7 @@ from features.survivors import follow_merges, survivors_of
 from features.tables import TABLE_NAMES, CrmTables
 from features.visibility import instant
 from features.vouching import vouching_findings
+from flows.machine import is_running
 from flows.wiring import ACTIVITIES, Workplace, open_activities
 
 if TYPE_CHECKING:
@@ -152,11 +154,36 @@ def checked(workplace: Workplace, *, as_of: pd.Timestamp | None) -> Iterator[Che
     survivors = survivors_of(tables["contacts"])
     tables = follow_merges(tables, survivors)
     with (
-        closing(workplace.activities(kept=False)) as warehouse,
+        _room_to_spill(workplace) as spill,
+        closing(workplace.unkept_activities(spill=spill)) as warehouse,
         warehouse.extending(parts, survivors=survivors) as extension,
     ):
         findings = _checked(workplace, tables, warehouse, [*found, *extension.findings], as_of=as_of)
         yield Checked(findings=findings, small_tables=tables, warehouse=warehouse)
+
+
+@contextmanager
+def _room_to_spill(workplace: Workplace) -> Iterator[Path | None]:
+    """Let what exceeds the memory be spilled under home, if that can be written to, and leave no trace there."""
+    made = [folder for folder in (workplace.warehouse, *workplace.warehouse.parents) if not folder.exists()]
+    for leftover in workplace.warehouse.glob(".*.spill"):
+        # What a process left that was killed; another one may be at work beside this one.
+        if not is_running(int(leftover.stem.removeprefix("."))):
+            shutil.rmtree(leftover)
+    spill = workplace.warehouse / f".{os.getpid()}.spill"
+    try:
+        workplace.warehouse.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        # Reading needs no home: what fits into memory is checked all the same.
+        yield None
+        return
+    try:
+        yield spill
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str], None] = lambda _: None) -> Extract:
