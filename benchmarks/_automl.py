@@ -6,6 +6,7 @@ Python is given to a benchmark as ``--automl``. It imports nothing of ours.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -32,7 +33,7 @@ def main() -> None:
         eval_method="holdout",
         split_type="time",
         sample_weight=task["weight"],
-        n_jobs=2,
+        n_jobs=int(os.environ.get("OMP_NUM_THREADS", "2")),
         seed=7,
         verbose=0,
     )

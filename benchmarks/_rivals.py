@@ -7,6 +7,7 @@ labels lie after all that it was then fitted on, and is fitted once more on ever
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from models.metrics import log_loss
 
 AUTOML = Path(__file__).with_name("_automl.py")
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 LATEST_SHARE = 0.2
 LEAST_ROWS = 200
 AGGREGATE = ("_total", "days_since_any", "days_since_first", "age_days", "days_in_stage", "stages_passed", "stage")
@@ -103,7 +105,7 @@ def lightgbm(past: Past, settings: tuple[int, int, float]) -> Predictor:
 
     trees, leaves, rate = settings
     model = LGBMClassifier(
-        n_estimators=trees, num_leaves=leaves, learning_rate=rate, random_state=7, n_jobs=2, verbosity=-1
+        n_estimators=trees, num_leaves=leaves, learning_rate=rate, random_state=7, n_jobs=THREADS, verbosity=-1
     )
     categories = [list(past.features).index(name) for name in past.categories]
     model.fit(past.features.to_numpy(), past.y_obs, past.weight, categorical_feature=categories)
@@ -115,16 +117,18 @@ def hist_gradient_boosting(past: Past, settings: tuple[int, int, float]) -> Pred
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     trees, leaves, rate = settings
+    # It fails on a column without a single value.
+    usable = past.features.columns[past.features.notna().any()]
     model = HistGradientBoostingClassifier(
         max_iter=trees,
         max_leaf_nodes=leaves,
         learning_rate=rate,
-        categorical_features=[list(past.features).index(name) for name in past.categories],
+        categorical_features=[place for place, name in enumerate(usable) if name in past.categories],
         early_stopping=False,
         random_state=7,
     )
-    model.fit(past.features.to_numpy(), past.y_obs, past.weight)
-    return lambda features: np.asarray(model.predict_proba(features.to_numpy())[:, 1])
+    model.fit(past.features[usable].to_numpy(), past.y_obs, past.weight)
+    return lambda features: np.asarray(model.predict_proba(features[usable].to_numpy())[:, 1])
 
 
 BOOSTERS = [(140, 7, 0.06), (60, 7, 0.06), (300, 15, 0.04), (200, 31, 0.05)]

@@ -24,8 +24,8 @@ from features.errors import LeadScoringError
 if TYPE_CHECKING:
     # The compiled code comes with them, which is loaded beside the reading.
     from features.activity_stream import ActivityStream, CodedActivities
+    from features.behaviour_plan import BehaviourPlan
     from features.fact_stream import FactStream
-    from features.series import BehaviourPlan
     from features.warehouse import ActivityWarehouse
 
 Read = Callable[[pa.Array], "CodedActivities"]
@@ -294,7 +294,8 @@ def load_compiled_code() -> None:
     """Load the compiled code, by using it on next to nothing."""
     from features.activity_columns import activity_columns
     from features.activity_stream import CodedActivities, CodedBatch
-    from features.series import BehaviourPlan, SeriesPlan
+    from features.behaviour_plan import BehaviourPlan
+    from features.series import SeriesPlan
 
     nobody, someone = np.zeros(1, dtype=np.int32), pa.array(["a"], type=pa.large_string())
     now = np.zeros(1, dtype=np.int64)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.activity_stream import CodedActivities
+    from features.plausibility import TableProfile
 
 CODED: Final = ("contact_id", "deal_id", "type", "direction", "outcome", "name", "owner_id")
 """The columns of words, each kept as codes of its own table of words; a missing one is -1."""
@@ -83,6 +84,13 @@ class WarehouseReading:
                 "select value as contact_id, count(*) as rows from activity join word_contact_id on code = contact_id "
                 "where is_current group by value order by value"
             ).to_arrow_table()
+
+    def profile(self) -> TableProfile:
+        """Return what all activities look like in numbers."""
+        from features.activity_profile import profile_activities
+
+        with self._in_our_words():
+            return profile_activities(self._all)
 
     def rows_of_contacts(self) -> pd.Series[int]:
         """Count the activities of each contact, by its id; those of nobody are not counted."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_erase import erase
 from flows.commands_features import features
 from flows.commands_map import map_files
 from flows.commands_models import models
@@ -24,6 +25,7 @@ from flows.commands_writeback import writeback_command
 from flows.usage import (
     QUESTIONS,
     Commands,
+    accept_option,
     as_of_option,
     config_option,
     data_option,
@@ -64,9 +66,18 @@ def demo(home: Path, contacts: int, hubspot: bool, as_json: bool) -> None:
 @data_option
 @as_of_option
 @home_option
+@accept_option
 @click.option("--prefect", is_flag=True, help="Run as Prefect flows, with retries and an artifact.")
 @json_option
-def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, prefect: bool, as_json: bool) -> None:
+def run(
+    config: Path,
+    data: Path | None,
+    as_of: datetime | None,
+    home: Path,
+    accept_tables: bool,
+    prefect: bool,
+    as_json: bool,
+) -> None:
     """Extract, check, train if due, score, publish and report."""
     if prefect:
         from flows.prefect_environment import prepare
@@ -79,6 +90,7 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
             data=None if data is None else str(data),
             as_of=None if as_of is None else as_of.isoformat(),
             home=str(home),
+            accept_tables=accept_tables,
         )
         if as_json:
             _print_json(plain)
@@ -89,7 +101,7 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
     from flows.run import run as run_all
     from flows.summary import show_run
 
-    workplace = _workplace(config, data, home)
+    workplace = _workplace(config, data, home, accept_tables)
     result = run_all(workplace, as_of=_as_of(workplace, as_of), now=_now(), progress=Progress(quiet=as_json))
     if as_json:
         _print_json(result.to_dict())
@@ -109,7 +121,7 @@ def check(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     from flows.summary import show_findings
 
     workplace = _workplace(config, data, home)
-    with checked(workplace, as_of=_as_of(workplace, as_of)) as source:
+    with checked(workplace, as_of=_as_of(workplace, as_of), compare=True) as source:
         findings = source.findings
     if as_json:
         _print_json([finding.to_dict() for finding in findings])
@@ -158,8 +170,11 @@ def audit(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @data_option
 @as_of_option
 @home_option
+@accept_option
 @json_option
-def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
+def train(
+    config: Path, data: Path | None, as_of: datetime | None, home: Path, accept_tables: bool, as_json: bool
+) -> None:
     """Train, evaluate and, if the test allows, promote; exit 1 if a model was refused."""
     from flows import pipeline
     from flows.answers import write_answer, write_refusal
@@ -168,7 +183,7 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     from flows.summary import show_outcome
     from models.training import NothingToLearnError
 
-    workplace = _workplace(config, data, home)
+    workplace = _workplace(config, data, home, accept_tables)
     instant = _as_of(workplace, as_of)
     progress = Progress(quiet=as_json)
     plain: list[dict[str, Any]] = []
@@ -200,13 +215,16 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @data_option
 @as_of_option
 @home_option
+@accept_option
 @json_option
-def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
+def score(
+    config: Path, data: Path | None, as_of: datetime | None, home: Path, accept_tables: bool, as_json: bool
+) -> None:
     """Publish a batch with the promoted models."""
     from flows.console import Progress
     from flows.run import extracted_tables, score_and_publish
 
-    workplace = _workplace(config, data, home)
+    workplace = _workplace(config, data, home, accept_tables)
     instant = _as_of(workplace, as_of)
     progress = Progress(quiet=as_json)
     refused: dict[str, str] = {
@@ -315,12 +333,13 @@ main.add_command(backtest)
 main.add_command(tune)
 main.add_command(serve)
 main.add_command(keys)
+main.add_command(erase)
 
 
-def _workplace(config: Path, data: Path | None, home: Path) -> Workplace:
+def _workplace(config: Path, data: Path | None, home: Path, accepts_tables: bool = False) -> Workplace:
     from flows.wiring import make_workplace
 
-    return make_workplace(config=config, data=data, home=home)
+    return make_workplace(config=config, data=data, home=home, accepts_tables=accepts_tables)
 
 
 def _as_of(workplace: Workplace, chosen: datetime | None) -> pd.Timestamp:

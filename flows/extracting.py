@@ -8,16 +8,19 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
+from pydantic import ValidationError
 
 from features.checks import check_tables
 from features.contracts import empty_frame
 from features.errors import LeadScoringError
 from features.findings import Finding, refuse_errors
+from features.plausibility import HeldTablesError, Profile, implausible, profile_of
 from features.portions import contact_tables, deal_tables, training_tables
 from features.properties import TABLE_OF, usable_properties
 from features.sources.base import read_in_parts
@@ -25,14 +28,16 @@ from features.survivors import follow_merges, survivors_of
 from features.tables import TABLE_NAMES, CrmTables
 from features.visibility import instant
 from features.vouching import vouching_findings
+from flows.held import forget_held, keep_held
 from flows.machine import is_running
 from flows.wiring import ACTIVITIES, Workplace, open_activities
+from models.promotion_log import replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from features.behaviour_plan import BehaviourPlan
     from features.catalogue import Question
-    from features.series import BehaviourPlan
     from features.snapshots import SnapshotSettings
     from features.warehouse import ActivityWarehouse
 
@@ -41,6 +46,8 @@ BYTES_OF_AN_ACTIVITY: Final = 250
 _CHECKED_AT_ONCE: Final = 2_000_000
 KEPT_EXTRACTS: Final = 2
 _ACTIVITIES_DIGEST: Final = "activities.digest"
+_PROFILE: Final = "profile.json"
+_BEFORE: Final = "before"
 
 
 class ExtractGoneError(LeadScoringError):
@@ -131,7 +138,7 @@ class Extract:
 
 @dataclass(frozen=True)
 class Checked:
-    """A source that was read and checked, while it lies in memory; nothing is written."""
+    """A source that was read and checked, for as long as it is open; nothing of it is kept."""
 
     findings: list[Finding]
     small_tables: CrmTables
@@ -148,8 +155,11 @@ class Checked:
 
 
 @contextmanager
-def checked(workplace: Workplace, *, as_of: pd.Timestamp | None) -> Iterator[Checked]:
-    """Read the source and check its tables, and that they have the columns vouched for."""
+def checked(workplace: Workplace, *, as_of: pd.Timestamp | None, compare: bool = False) -> Iterator[Checked]:
+    """Read the source and check its tables, and that they have the columns vouched for.
+
+    ``compare`` them also with those of the run before, as a run would.
+    """
     tables, found, parts = read_in_parts(workplace.source)
     survivors = survivors_of(tables["contacts"])
     tables = follow_merges(tables, survivors)
@@ -159,6 +169,8 @@ def checked(workplace: Workplace, *, as_of: pd.Timestamp | None) -> Iterator[Che
         warehouse.extending(parts, survivors=survivors) as extension,
     ):
         findings = _checked(workplace, tables, warehouse, [*found, *extension.findings], as_of=as_of)
+        if compare and not any(finding.severity == "error" for finding in findings):
+            findings += _implausible(workplace, tables, _profile(workplace, tables, warehouse))
         yield Checked(findings=findings, small_tables=tables, warehouse=warehouse)
 
 
@@ -198,10 +210,33 @@ def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str
     ):
         findings = _checked(workplace, tables, warehouse, [*found, *extension.findings], as_of=as_of)
         refuse_errors(findings)
+        profile = _profile(workplace, tables, warehouse)
+        if odd := _implausible(workplace, tables, profile):
+            keep_held(workplace.home, odd, at=datetime.now(UTC))
+            raise HeldTablesError(odd)
         content = warehouse.digest()
         digest = hashlib.sha256(f"{tables.digest()} {content}".encode()).hexdigest()
-        folder = _keep(workplace, tables, name=digest[:16], activities=content)
+        folder = _keep(workplace, tables, name=digest[:16], activities=content, profile=profile)
+        forget_held(workplace.home)
     return Extract(folder=folder, digest=digest, findings=tuple(findings), memory_bytes=workplace.memory_bytes)
+
+
+def forget_extracts(warehouse: Path, *, contacts: Sequence[str]) -> int:
+    """Remove the tables that were kept, which the next run reads again, and say how many times they were.
+
+    What is left is the profile of the last ones, without the ids of ``contacts``, for the next to be compared with.
+    """
+    last = next(_profiles(warehouse), None)
+    folders = [path for path in warehouse.glob("*") if path.is_dir() and path.name != _BEFORE]
+    if last is not None:
+        (warehouse / _BEFORE).mkdir(exist_ok=True)
+        told = last.without("contacts", contacts).model_dump_json()
+        replace_file(warehouse / _BEFORE / _PROFILE, told.encode())
+    for folder in folders:
+        shutil.rmtree(folder)
+    for file in warehouse.glob(f"{ACTIVITIES}*"):
+        file.unlink()
+    return len(folders)
 
 
 @contextmanager
@@ -232,13 +267,44 @@ def _checked(
         return list(found)
     activities = warehouse.batches(rows=_CHECKED_AT_ONCE)
     findings = [*found, *check_tables(tables, as_of=as_of, activities=activities)]
-    for object_type, table in TABLE_OF.items():
-        if tables.has(table):
-            usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)
+    # Raises where a column is vouched for that is not there.
+    _used(workplace, tables)
     return findings + vouching_findings(tables=tables, settings=workplace.settings.properties)
 
 
-def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str) -> Path:
+def _profile(workplace: Workplace, tables: CrmTables, warehouse: ActivityWarehouse) -> Profile:
+    source = type(workplace.source).__name__
+    return profile_of(tables, activities=warehouse.profile(), source=source, used=_used(workplace, tables))
+
+
+def _implausible(workplace: Workplace, tables: CrmTables, now: Profile) -> list[Finding]:
+    """Compare tables with those that were accepted last from this kind of source."""
+    before = next((one for one in _profiles(workplace.warehouse) if one.source == now.source), None)
+    if before is None or workplace.accepts_tables:
+        return []
+    return implausible(tables, now=now, before=before, settings=workplace.settings.plausibility)
+
+
+def _profiles(warehouse: Path) -> Iterator[Profile]:
+    """Yield the profiles of the extracts that were accepted, the last one first."""
+    for file in sorted(warehouse.glob(f"[!.]*/{_PROFILE}"), key=lambda file: file.stat().st_mtime, reverse=True):
+        # One of another release is as none, until the next run has written its own.
+        with suppress(ValidationError):
+            yield Profile.model_validate_json(file.read_bytes())
+
+
+def _used(workplace: Workplace, tables: CrmTables) -> dict[str, frozenset[str]]:
+    """Return the properties that features may rest on."""
+    return {
+        table: frozenset(
+            usable_properties(tables=tables, object_type=object_type, settings=workplace.settings.properties)[0]
+        )
+        for object_type, table in TABLE_OF.items()
+        if tables.has(table)
+    }
+
+
+def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str, profile: Profile) -> Path:
     """Keep all tables but the activities, by their content, and clear away what a run that was killed has left."""
     shutil.rmtree(workplace.work, ignore_errors=True)
     for leftover in workplace.warehouse.glob(".*.partial"):
@@ -258,6 +324,8 @@ def _keep(workplace: Workplace, tables: CrmTables, *, name: str, activities: str
             (aside / _ACTIVITIES_DIGEST).write_text(activities, encoding="utf-8")
         aside.replace(folder)
         _forget_old(workplace.warehouse, keep=folder)
+    # Written anew where the same tables came before: these are now the ones that were accepted last.
+    replace_file(folder / _PROFILE, profile.model_dump_json().encode())
     return folder
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from features.catalogue import Question
 from features.errors import LeadScoringError
+from features.survivors import survivors_of
 from features.tables import TABLE_NAMES
 from flows.auditing import drift_of
 from flows.challenge import trained_as_of, why_not_promoted
@@ -288,7 +289,8 @@ def publish(
     published once another run has taken that over.
     """
     from flows.report_facts import report_facts
-    from serving.store import Batch, batch_digest
+    from serving.contract import contract_of
+    from serving.store import Batch, Gone, batch_digest
 
     if not questions:
         reasons = "; ".join(refused.values())
@@ -330,6 +332,8 @@ def publish(
             "report": facts,
         },
         cards={question: _card(bundle) for question, bundle in bundles.items()},
+        gone={"contacts": {loser: Gone("merged", kept) for loser, kept in survivors_of(tables["contacts"]).items()}},
+        in_crm={question: pd.Index(tables[question][contract_of(question).id_column]) for question in questions},
     )
     # Named by its content: equal batches are one, and different ones never meet under the same name.
     batch = replace(batch, batch_id=f"{as_of:%Y%m%dT%H%M%SZ}-{batch_digest(batch)[:8]}")

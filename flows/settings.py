@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 from features.catalogue import Question
 from features.engines.spark_session import SparkSettings
 from features.feature_contract import FeatureSettings
+from features.plausibility import PlausibilitySettings
 from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
 from features.sources.csv_export.mapping import ExportMapping
@@ -109,6 +110,7 @@ class Settings(BaseModel):
         default="local", description="What computes behaviour features: this machine, or Apache Spark."
     )
     spark: SparkSettings = SparkSettings()
+    plausibility: PlausibilitySettings = PlausibilitySettings()
     properties: PropertySettings = PropertySettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     features: FeatureSettings = FeatureSettings()

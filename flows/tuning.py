@@ -30,13 +30,28 @@ def tune_question(
 ) -> Tuned:
     """Search a question's booster settings, keeping the study under home so that it can be gone on with."""
     from models.procedure import procedure_of
-    from models.tuning import inner_folds, inner_problem, judge_tuned, outer_cutoffs, search
+    from models.tuning import (
+        NoTuningError,
+        booster_place,
+        inner_folds,
+        inner_problem,
+        judge_tuned,
+        outer_cutoffs,
+        search,
+    )
 
     settings = workplace.settings.training(workplace.rules)
-    default = settings.contacts.booster if question == "contacts" else settings.deals.booster
     with progress.step(f"Preparing {question} and auditing the columns"):
         procedure = procedure_of(question, tables=tables, as_of=as_of, settings=settings)
         outer = outer_cutoffs(procedure, now=as_of, settings=settings.split)
+        last = inner_problem(procedure, outer)
+        if last is None:
+            raise NoTuningError(
+                f"{question} cannot be tuned: the test window from {outer.test_at:%Y-%m-%d} holds one outcome only, or "
+                "too few came before it for a model; bring more history or keep the default"
+            )
+        place = booster_place(last)
+        default = getattr(settings.contacts if question == "contacts" else settings.deals, place)
     problems = []
     for cutoffs in inner_folds(procedure, outer, settings=settings.split):
         with progress.step(f"Preparing the stretch from {cutoffs.test_at:%Y-%m-%d}") as step:
@@ -66,14 +81,6 @@ def tune_question(
         on_trial=tell,
     )
     with progress.step("Judging the best on a later test that it never saw"):
-        last = inner_problem(procedure, outer)
-        if last is None:
-            from models.tuning import NoTuningError
-
-            raise NoTuningError(
-                f"{question} cannot be tuned: the test window from {outer.test_at:%Y-%m-%d} holds one outcome only; "
-                "bring more history or keep the default"
-            )
         return judge_tuned(
             last,
             question=question,
@@ -84,6 +91,7 @@ def tune_question(
             trials=done,
             replicates=settings.bootstrap_replicates,
             seed=settings.seed,
+            place=place,
         )
 
 

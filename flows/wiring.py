@@ -46,7 +46,10 @@ ACTIVITIES: Final = "activities.duckdb"
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where one installation keeps everything, and what it was told."""
+    """Where one installation keeps everything, and what it was told.
+
+    ``accepts_tables`` means that a person has seen how unlike last time's the tables are.
+    """
 
     settings: Settings
     rules: PointRules
@@ -55,6 +58,7 @@ class Workplace:
     home: Path
     config: Path | None = None
     public_key: bytes | None = None
+    accepts_tables: bool = False
 
     @property
     def signing_key(self) -> SecretBytes | None:
@@ -124,7 +128,7 @@ class Workplace:
         return store_of(self.home, settings=self.settings.store)
 
 
-def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
+def make_workplace(*, config: Path, data: Path | None, home: Path, accepts_tables: bool = False) -> Workplace:
     """Build everything that a configuration names; ``data`` replaces the folder that files are read from."""
     settings = load_settings(config)
     source, name = make_source(settings, config=config, data=data, home=home)
@@ -136,6 +140,7 @@ def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
         home=home,
         config=config,
         public_key=public_key(settings, config=config),
+        accepts_tables=accepts_tables,
     )
 
 

@@ -270,7 +270,12 @@ def fit_deals(
     model = None
     if step.is_model:
         model = fit_deal_model(
-            features=matrix.features, rows=rows, contract=contract, cutoff=cutoff, buckets=buckets, inputs=inputs
+            features=matrix.features,
+            rows=rows,
+            contract=contract,
+            cutoff=cutoff,
+            buckets=buckets,
+            landmark=landmark_of(step, settings=inputs.landmark),
         )
     best = best_points_of_deals(
         tables=known, snapshots=ripe_rows.snapshots, rules=inputs.rules, properties=inputs.properties
@@ -317,7 +322,7 @@ def fit_deal_model(
     contract: FeatureContract,
     cutoff: pd.Timestamp,
     buckets: Buckets,
-    inputs: DealInputs,
+    landmark: LandmarkSettings,
 ) -> LandmarkModel:
     """Fit the landmark model on rows with all that was known of their outcome just before ``cutoff``."""
     as_of = microseconds(rows.snapshots["as_of"])
@@ -330,8 +335,13 @@ def fit_deal_model(
         days_known=(cutoff - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1) - as_of / MICROSECONDS_PER_DAY,
         weight=rows.weight,
         buckets=buckets,
-        settings=inputs.landmark,
+        settings=landmark,
     )
+
+
+def landmark_of(step: Step, *, settings: LandmarkSettings) -> LandmarkSettings:
+    """Return the settings with the booster that the ladder's step allows."""
+    return settings if step.rung == "model" else settings.model_copy(update={"booster": settings.small_booster})
 
 
 def _fit_stage_rates(rows: DealRows, y_obs: FloatArray) -> StageRates:

@@ -25,7 +25,12 @@ class LadderSettings(BaseModel):
         default=160, ge=1, description="Winning contacts from which the full contact model is tried."
     )
     deals_model_from: int = Field(
-        default=40, ge=1, description="Won deals, and lost deals, from which the landmark model is tried."
+        default=40,
+        ge=1,
+        description="Won deals, and lost deals, from which a small model (70 trees of 4 leaves) is tried.",
+    )
+    deals_full_model_from: int = Field(
+        default=200, ge=1, description="Won deals, and lost deals, from which the full deal model is tried."
     )
 
 
@@ -68,4 +73,6 @@ def deal_step(*, won: int, lost: int, settings: LadderSettings) -> Step:
     found = f"{won} won and {lost} lost deals were found"
     if min(won, lost) < settings.deals_model_from:
         return Step("stage_rate", f"{found}; {settings.deals_model_from} of each are needed to try a model")
-    return Step("model", f"{found}, enough for the model")
+    if min(won, lost) < settings.deals_full_model_from:
+        return Step("small_model", f"{found}; {settings.deals_full_model_from} of each are needed for the full model")
+    return Step("model", f"{found}, enough for the full model")

@@ -24,7 +24,7 @@ CLASSES: Final = 3
 
 
 class LandmarkSettings(BaseModel):
-    """How the future is cut into buckets, and the booster on top."""
+    """How the future is cut into buckets, and the booster on top, with the smaller one for little data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,6 +42,7 @@ class LandmarkSettings(BaseModel):
         default=1.5, gt=1, description="A deal open this many times longer than the slowest win is stale: not scored."
     )
     booster: BoosterSettings = BoosterSettings(trees=140, learning_rate=0.06)
+    small_booster: BoosterSettings = BoosterSettings(trees=70, leaves=4, learning_rate=0.06)
 
 
 @dataclass(frozen=True)

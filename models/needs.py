@@ -113,13 +113,16 @@ def needs_of_deals(
     ladder: LadderSettings,
     gate: GateSettings,
 ) -> Needs:
-    """Set what there is for deals against the border of the ladder, which won and lost deals must both reach."""
+    """Set what there is for deals against the next border of the ladder, which won and lost deals must both reach."""
     return _needs(
         "deals",
         scarce=min(won, lost),
         winners=won,
         words="won deals" if won <= lost else "lost deals",
-        borders=((ladder.deals_model_from, "a model to be tried"),),
+        borders=(
+            (ladder.deals_model_from, "a small model to be tried"),
+            (ladder.deals_full_model_from, "the full model to be tried"),
+        ),
         cutoffs=cutoffs,
         evaluation=evaluation,
         use=use,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from features.tables import CrmTables
 from features.visibility import as_known_at
 from models.boosting import BoosterSettings, fit_booster
 from models.contact_fit import ContactFit, ContactInputs, fit_contact_booster
-from models.deal_fit import DealFit, DealInputs, deal_rows, fit_deal_model, won_in_support
+from models.deal_fit import DealFit, DealInputs, deal_rows, fit_deal_model, landmark_of, won_in_support
 from models.explanation import win_contributions
-from models.landmark import LandmarkModel
+from models.landmark import LandmarkModel, LandmarkSettings
 from models.metrics import AnyArray, FloatArray, IntArray
 
 
@@ -91,7 +91,9 @@ def deal_refitter(*, tables: CrmTables, first: pd.Timestamp, fit: DealFit, input
     rows, timelines = deal_rows(tables=known, start=first, end=fit.cutoff, inputs=inputs)
     features = fit.matrix(tables=known, snapshots=rows.snapshots).features
 
-    def model(chosen: IntArray, told: DealInputs) -> Refitted:
+    own = landmark_of(fit.step, settings=inputs.landmark)
+
+    def model(chosen: IntArray, told: LandmarkSettings) -> Refitted:
         return _of_landmark(
             fit_deal_model(
                 features=features.iloc[chosen],
@@ -99,7 +101,7 @@ def deal_refitter(*, tables: CrmTables, first: pd.Timestamp, fit: DealFit, input
                 contract=fit.contract,
                 cutoff=fit.cutoff,
                 buckets=fit.buckets,
-                inputs=told,
+                landmark=told,
             )
         )
 
@@ -111,11 +113,8 @@ def deal_refitter(*, tables: CrmTables, first: pd.Timestamp, fit: DealFit, input
         weight=rows.weight,
         pipelines=rows.pipeline,
         fitted=_of_landmark(fit.model),
-        fit=lambda chosen: model(chosen, inputs),
-        fit_with=lambda booster: model(
-            np.arange(len(features)),
-            replace(inputs, landmark=inputs.landmark.model_copy(update={"booster": booster})),
-        ),
+        fit=lambda chosen: model(chosen, own),
+        fit_with=lambda booster: model(np.arange(len(features)), own.model_copy(update={"booster": booster})),
         # Each snapshot has a row for each future bucket in which it was still open, about half of them.
         booster_rows=len(features) * len(fit.buckets.shared) // 2,
     )

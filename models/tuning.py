@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import optuna
 
 INNER_FOLDS: Final = 3
+BoosterPlace = Literal["booster", "small_booster"]
 
 
 class NoTuningError(LeadScoringError):
@@ -60,7 +61,8 @@ class Finished:
 class Tuned:
     """What the search found. ``inner_*`` are mean log losses of the search, the rest comes from the later test.
 
-    ``difference`` is tuned minus default on the test, with its 95 % interval over contacts or deals.
+    ``difference`` is tuned minus default on the test, with its 95 % interval over contacts or deals. ``place`` is the
+    key of the configuration that holds the settings.
     """
 
     question: Question
@@ -74,6 +76,7 @@ class Tuned:
     test_default: float
     test_best: float
     difference: Estimate
+    place: BoosterPlace = "booster"
 
     @property
     def adopt(self) -> bool:
@@ -91,7 +94,7 @@ class Tuned:
         changed = {
             name: value for name, value in self.best.model_dump().items() if value != getattr(self.default, name)
         }
-        lines = [f"{self.question}:", "  booster:", *(f"    {name}: {value}" for name, value in changed.items())]
+        lines = [f"{self.question}:", f"  {self.place}:", *(f"    {name}: {value}" for name, value in changed.items())]
         return "\n".join(lines) + "\n" if changed else ""
 
 
@@ -110,6 +113,11 @@ def inner_problem(procedure: Procedure, cutoffs: Cutoffs) -> Problem | None:
     proof = procedure.prove(cutoffs)
     refitter = None if proof is None else procedure.refitter(proof)
     return None if proof is None or refitter is None else Problem(refitter=refitter, proof=proof)
+
+
+def booster_place(problem: Problem) -> BoosterPlace:
+    """Return which booster the ladder allowed at a stretch's beginning, by its key in the configuration."""
+    return "booster" if problem.proof.made.past.step.rung == "model" else "small_booster"
 
 
 def inner_folds(procedure: Procedure, outer: Cutoffs, *, settings: SplitSettings) -> list[Cutoffs]:
@@ -193,6 +201,7 @@ def judge_tuned(
     trials: int,
     replicates: int,
     seed: int,
+    place: BoosterPlace = "booster",
 ) -> Tuned:
     """Compare the tuned settings with the default on the test window, which the search never saw."""
     rows = problem.proof.rows
@@ -215,6 +224,7 @@ def judge_tuned(
         test_default=weighted_mean(losses[0], rows.weight),
         test_best=weighted_mean(losses[1], rows.weight),
         difference=Estimate(value=weighted_mean(gap, rows.weight), low=ends.low, high=ends.high),
+        place=place,
     )
 
 

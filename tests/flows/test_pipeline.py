@@ -191,6 +191,7 @@ def test_only_the_two_newest_extracts_are_kept(tmp_path: Path, tiny: Installed) 
             replace(
                 tiny.workplace,
                 home=tmp_path,
+                accepts_tables=True,
                 source=SyntheticSource(tiny.workplace.settings.source.model_copy(update={"seed": seed})),  # type: ignore[arg-type]
             ),
             as_of=END,

@@ -74,6 +74,11 @@ def make_market(*, contacts: int, hot_wins: float = 0.9, cold_wins: float = 0.05
     return before_end(make_tables(stages=SALES_STAGES, **rows))
 
 
+DEAL_BOOSTER: Final = BoosterSettings(
+    trees=80, learning_rate=0.06, min_leaf_rows=50, l2=10.0, feature_share=0.7, threads=1
+)
+
+
 def before_end(tables: CrmTables) -> CrmTables:
     """Leave out what would happen after the end."""
     frames = dict(tables.frames)
@@ -99,11 +104,7 @@ def make_settings(**changes: Any) -> TrainingSettings:
             booster=BoosterSettings(trees=80, l2=10.0, feature_share=0.7, threads=1),
             small_booster=BoosterSettings(trees=60, leaves=4, l2=10.0, feature_share=0.7, threads=1),
         ),
-        "deals": LandmarkSettings(
-            booster=BoosterSettings(
-                trees=80, learning_rate=0.06, min_leaf_rows=50, l2=10.0, feature_share=0.7, threads=1
-            )
-        ),
+        "deals": LandmarkSettings(booster=DEAL_BOOSTER, small_booster=DEAL_BOOSTER),
         # The signs of this market are plainer than life allows, and so few trees too cautious about them.
         "drivers": DriverSettings(refits=2),
         "gate": GateSettings(max_slope=2.0, max_auc_alike=1.0),

@@ -106,6 +106,15 @@ def test_contacts_with_and_without_an_open_deal_are_measured_apart(procedure: Pr
     assert apart["with_open_deal"].base_rate > apart["without_open_deal"].base_rate
 
 
+def test_contacts_of_whom_no_activity_is_known_are_looked_at_apart(proofs: list[Proof]) -> None:
+    silent = proofs[0].features["days_since_any"].isna().to_numpy()
+
+    told = proofs[0].rows.segments["behaviour"]
+
+    assert 0 < silent.sum() < len(silent)
+    assert np.array_equal(told, np.where(silent, "none yet", "some"))
+
+
 def test_more_winners_teach_more(procedure: Procedure, proofs: list[Proof]) -> None:
     refitter = procedure.refitter(proofs[-1])
     assert refitter is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +20,7 @@ from models.deal_fit import (
     won_in_support,
 )
 from models.deal_training import deal_inputs
+from models.ladder import LadderSettings
 from models.landmark import Buckets
 from tests.features.builders import SALES_STAGES, make_tables
 from tests.models.market import RULES, make_market, make_settings
@@ -125,6 +128,21 @@ def test_a_fit_knows_nothing_after_its_cut_off() -> None:
     ends = fit.train.snapshots["as_of"] + pd.to_timedelta(buckets.support_days(fit.train.pipeline), unit="D")
     assert (ends <= cutoff).all()
     assert len(fit.train.outcome) < len(seen.outcome)
+
+
+def test_few_deals_are_fitted_with_the_small_booster() -> None:
+    small = INPUTS.landmark.booster.model_copy(update={"trees": 5})
+    inputs = replace(INPUTS, landmark=INPUTS.landmark.model_copy(update={"small_booster": small}))
+    tables, first, now = make_market(contacts=200), time("2024-07-01"), time("2026-01-01")
+    buckets = support_buckets(tables=tables, now=now, first=first, inputs=inputs)
+    assert buckets is not None
+
+    fit = fit_deals(tables=tables, cutoff=now, first=first, buckets=buckets,
+                    inputs=replace(inputs, ladder=LadderSettings(deals_model_from=10)))  # fmt: skip
+
+    assert fit.step.rung == "small_model"
+    assert fit.model is not None
+    assert fit.model.booster.current_iteration() == 5
 
 
 def test_every_baseline_answers_on_every_row() -> None:

@@ -29,13 +29,21 @@ def test_winning_contacts_decide_the_rung(winners: int, rung: str) -> None:
 
 @pytest.mark.parametrize(
     ("won", "lost", "rung"),
-    [(39, 500, "stage_rate"), (500, 39, "stage_rate"), (40, 40, "model"), (0, 0, "stage_rate")],
+    [
+        (0, 0, "stage_rate"),
+        (39, 500, "stage_rate"),
+        (500, 39, "stage_rate"),
+        (40, 40, "small_model"),
+        (199, 900, "small_model"),
+        (900, 199, "small_model"),
+        (200, 200, "model"),
+    ],
 )
 def test_won_and_lost_deals_both_decide_the_rung(won: int, lost: int, rung: str) -> None:
     step = deal_step(won=won, lost=lost, settings=LadderSettings())
 
     assert step.rung == rung
-    assert step.is_model == (rung == "model")
+    assert step.is_model == (rung != "stage_rate")
 
 
 def test_a_reason_says_what_was_found_and_what_the_next_rung_needs() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,12 +10,14 @@ from features.tables import CrmTables
 from models.boosting import BoosterSettings
 from models.cutoffs import SplitSettings
 from models.evaluation import Estimate
+from models.ladder import Rung, Step
 from models.procedure import Procedure, procedure_of
 from models.tuning import (
     Finished,
     NoTuningError,
     Problem,
     Tuned,
+    booster_place,
     inner_folds,
     inner_problem,
     judge_tuned,
@@ -102,6 +105,22 @@ def test_default_and_tuned_are_compared_on_the_same_rows(problems: list[Problem]
     assert not found.adopt
     assert found.to_dict()["adopt"] is False
     assert found.snippet() == "contacts:\n  booster:\n    trees: 3\n"
+
+
+@pytest.mark.parametrize(("rung", "place"), [("model", "booster"), ("small_model", "small_booster")])
+def test_the_booster_that_the_ladder_allows_is_tuned(problems: list[Problem], rung: Rung, place: str) -> None:
+    proof = problems[0].proof
+    past = replace(proof.made.past, step=Step(rung, "as many winners as that takes"))
+
+    assert booster_place(replace(problems[0], proof=replace(proof, made=replace(proof.made, past=past)))) == place
+
+
+def test_the_snippet_names_the_booster_that_was_tuned() -> None:
+    gap = Estimate(-0.01, -0.02, -0.001)
+    found = Tuned("deals", 9, DEFAULT, DEFAULT.model_copy(update={"l2": 3.0}), 0.3, 0.29, 9, 5, 0.31, 0.30, gap,
+                  place="small_booster")  # fmt: skip
+
+    assert found.snippet() == "deals:\n  small_booster:\n    l2: 3.0\n"
 
 
 def test_only_a_sure_gain_is_worth_adopting() -> None:
