@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from features.series import BehaviourPlan
+    from features.behaviour_plan import BehaviourPlan
 
 KINDS = ("call", "chat", "download", "email_click", "email_open", "form", "meeting", "note", "page_view", "webinar")
 WINDOWS = (1, 7, 28, 90)
@@ -15,6 +15,7 @@ NAMES = [*COUNTS, *(f"days_since_{kind}" for kind in KINDS)]
 
 def plan() -> BehaviourPlan:
     """Return them as our engine is told."""
-    from features.series import BehaviourPlan, SeriesPlan
+    from features.behaviour_plan import BehaviourPlan
+    from features.series import SeriesPlan
 
     return BehaviourPlan(SeriesPlan(KINDS), windows_days=WINDOWS)

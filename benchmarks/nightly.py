@@ -19,18 +19,23 @@ SIZES = {"small": (100_000, 5_000_000, 500_000), "full": (1_000_000, 50_000_000,
 NIGHTLY = "benchmarks._nightly_steps"
 DATA = "benchmarks._behaviour_data"
 GROWTH = (1, 2, 4, 8)
+PARTS = ("night", "growth")
 
 
 def main() -> None:
     """Make the data, run the steps, print what an increment costs against the build, and how cost grows."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     contacts, activities, base = SIZES[options.size]
     with tempfile.TemporaryDirectory() as name:
-        results = [_night(Path(name) / "night", contacts=contacts, activities=activities)]
-        results.append(_growth(Path(name) / "growth", base=base))
+        results = []
+        if "night" in options.parts:
+            results.append(_night(Path(name) / "night", contacts=contacts, activities=activities))
+        if "growth" in options.parts:
+            results.append(_growth(Path(name) / "growth", base=base))
     write_json(options.json, results)
 
 

@@ -27,7 +27,9 @@ def main() -> None:
     contacts, activities, as_ofs = SIZES[options.size]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        whole_process("data", DATA, "make", str(folder), str(contacts), str(activities), str(as_ofs))
+        file = str(folder / "activities.parquet")
+        whole_process("data", DATA, "activities", file, str(contacts), str(activities), "0", "0", "730")
+        whole_process("data", DATA, "points", str(folder / "points.parquet"), str(contacts), str(as_ofs))
         whole_process("warm", CONTENDERS, "local", str(folder))
         figures = [whole_process(engine, CONTENDERS, engine, str(folder)) for engine in ("local", "spark")]
         whole_process("check", CONTENDERS, "check", str(folder))

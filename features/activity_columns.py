@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.activity_stream import ActivityStream
+from features.behaviour_plan import BehaviourPlan
 from features.fact_stream import MICROSECONDS_PER_DAY, Int64Array
-from features.series import DIRECTIONS, BehaviourPlan
+from features.series import DIRECTIONS
 from features.sweep import Behaviour, Memory, behaviour_before
 
 if TYPE_CHECKING:

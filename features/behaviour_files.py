@@ -24,8 +24,8 @@ from features.errors import LeadScoringError
 if TYPE_CHECKING:
     # The compiled code comes with them, which is loaded beside the reading.
     from features.activity_stream import ActivityStream, CodedActivities
+    from features.behaviour_plan import BehaviourPlan
     from features.fact_stream import FactStream
-    from features.series import BehaviourPlan
     from features.warehouse import ActivityWarehouse
 
 Read = Callable[[pa.Array], "CodedActivities"]
@@ -35,6 +35,8 @@ INSTANT: Final = pa.timestamp("us", tz="UTC")
 ROWS_AT_ONCE: Final = 100_000
 """The snapshots that a processor works on at once, and the rows of a row group."""
 ACTIVITIES_AT_ONCE: Final = 16_000_000
+_KINDS: Final = frozenset({"first_kind", "last_kind"})
+"""Features whose values are kinds of activity: places in memory, words in a file."""
 
 
 class SnapshotsError(LeadScoringError):
@@ -167,6 +169,8 @@ def write_behaviour(
 ) -> int:
     """Write ``contact_id``, ``as_of`` and every feature of behaviour, or ``only`` some; return how many rows.
 
+    Kinds of activity are written as words.
+
     They come by contact, in the order of ``snapshots``, and in order of time, as Parquet files in ``folder``, which is
     there when all of them are. ``rows`` counts the activities of contacts (``contact_id``, ``rows``); with it only so
     many activities are held at once, or those of one contact.
@@ -258,11 +262,19 @@ def _write_file(
         contact = pa.DictionaryArray.from_arrays(
             pa.array((objects - first).astype(np.int32)), asked.ids.slice(first, end - first)
         )
-        table = pa.table({"contact_id": contact, "as_of": pa.array(as_of, INSTANT), **columns})
+        told = columns | {name: _words(columns[name], plan.series.kinds) for name in _KINDS & columns.keys()}
+        table = pa.table({"contact_id": contact, "as_of": pa.array(as_of, INSTANT), **told})
         writer = writer or _writer(file, table.schema)
         writer.write_table(table)
     if writer is not None:
         writer.close()
+
+
+def _words(places: NDArray[np.generic], kinds: tuple[str, ...]) -> pa.DictionaryArray:
+    missing = np.isnan(places)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.where(missing, 0, places).astype(np.int32), mask=missing), pa.array(kinds, pa.string())
+    )
 
 
 def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -271,7 +283,7 @@ def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
         file,
         schema,
         compression="none",
-        use_dictionary=["contact_id"],
+        use_dictionary=["contact_id", *(_KINDS & set(schema.names))],
         write_statistics=False,
         # Most counts are small and many are 0: an eighth of the bytes, for the time that writing the others takes.
         column_encoding=dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
@@ -282,7 +294,8 @@ def load_compiled_code() -> None:
     """Load the compiled code, by using it on next to nothing."""
     from features.activity_columns import activity_columns
     from features.activity_stream import CodedActivities, CodedBatch
-    from features.series import BehaviourPlan, SeriesPlan
+    from features.behaviour_plan import BehaviourPlan
+    from features.series import SeriesPlan
 
     nobody, someone = np.zeros(1, dtype=np.int32), pa.array(["a"], type=pa.large_string())
     now = np.zeros(1, dtype=np.int64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -45,23 +46,62 @@ class NaiveAsOfError(LeadScoringError):
         super().__init__(f"the as-of must have a zone; found {as_of}; write it as 2024-05-01T00:00:00Z")
 
 
-def check_tables(tables: CrmTables, *, as_of: pd.Timestamp | None) -> list[Finding]:
-    """Say what contradicts across typed tables; with ``as_of``, also what is not yet known then."""
+@dataclass(frozen=True)
+class _Fault:
+    """Rows of a table with the same fault, up to three of them shown."""
+
+    severity: Severity
+    code: str
+    table: str
+    what: str
+    column: str
+    count: int
+    examples: tuple[str, ...]
+
+    def and_in(self, other: _Fault) -> _Fault:
+        """Add the rows of another part of the table."""
+        return replace(self, count=self.count + other.count, examples=(*self.examples, *other.examples)[:3])
+
+    def finding(self) -> Finding:
+        """Return it as people read it."""
+        message = f"{self.table}: {self.count} row(s) {self.what} ({'; '.join(self.examples)})"
+        return Finding(self.severity, self.code, self.table, message, self.column, self.count, self.examples)
+
+
+def check_tables(
+    tables: CrmTables, *, as_of: pd.Timestamp | None, activities: Iterable[pd.DataFrame] | None = None
+) -> list[Finding]:
+    """Say what contradicts across typed tables; with ``as_of``, also what is not yet known then.
+
+    ``activities`` may come in several frames; without them those of the tables are meant.
+    """
     if as_of is not None and as_of.tzinfo is None:
         raise NaiveAsOfError(as_of)
-    return [
-        *_presence(tables),
-        *_stages(tables["stages"]),
-        *_history(tables),
-        *_references(tables),
-        *_activities(tables["activities"]),
-        *_property_history(tables),
-        *_impossible_times(tables),
-        *(_not_yet_known(tables, as_of) if as_of is not None else ()),
-    ]
+    rows, faults = 0, dict[tuple[str, str, str], _Fault]()
+    for frame in [tables["activities"]] if activities is None else activities:
+        rows += len(frame)
+        for fault in _of_table(tables.with_activities(frame), "activities", as_of):
+            key = fault.code, fault.column, fault.what
+            faults[key] = faults[key].and_in(fault) if key in faults else fault
+    found = [*_stages(tables["stages"]), *_history(tables)]
+    for table in TABLE_NAMES:
+        # In which part of the activities something is found first says nothing.
+        found += [faults[key] for key in sorted(faults)] if table == "activities" else _of_table(tables, table, as_of)
+    return [*_presence(tables, activities=rows), *(one.finding() if isinstance(one, _Fault) else one for one in found)]
 
 
-def _presence(tables: CrmTables) -> Iterator[Finding]:
+def _of_table(tables: CrmTables, table: str, as_of: pd.Timestamp | None) -> Iterator[_Fault]:
+    yield from _references(tables, table)
+    if table == "activities":
+        yield from _activities(tables["activities"])
+    if table == "property_history":
+        yield from _property_history(tables)
+    yield from _impossible_times(table, tables[table])
+    if as_of is not None:
+        yield from _not_yet_known(table, tables[table], as_of)
+
+
+def _presence(tables: CrmTables, *, activities: int) -> Iterator[Finding]:
     if tables["contacts"].empty and tables["deals"].empty and not (tables.has("contacts") or tables.has("deals")):
         yield Finding("error", "empty-table", "contacts", "contacts or deals must be there; found neither; export one")
     needed = {"contacts", "deals"} | (set() if tables["deals"].empty else {"deal_stage_history", "stages"})
@@ -69,13 +109,13 @@ def _presence(tables: CrmTables) -> Iterator[Finding]:
         left_out = CONTRACTS[table].without_it
         if not tables.has(table):
             yield Finding("info", "absent-table", table, f"{table} is not there: {left_out}", count=0)
-        elif tables[table].empty:
+        elif not (activities if table == "activities" else len(tables[table])):
             severity: Severity = "error" if table in needed else "warning"
             message = f"{table} is there but has no row: {left_out}; export it again or remove it"
             yield Finding(severity, "empty-table", table, message, count=0)
 
 
-def _stages(stages: pd.DataFrame) -> Iterator[Finding]:
+def _stages(stages: pd.DataFrame) -> Iterator[_Fault]:
     allowed = CONTRACTS["stages"].column("outcome").allowed
     yield from _found(
         "error",
@@ -113,7 +153,7 @@ def _stages(stages: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _history(tables: CrmTables) -> Iterator[Finding]:
+def _history(tables: CrmTables) -> Iterator[_Fault | Finding]:
     deals, stages = tables["deals"], tables["stages"]
     history = tables["deal_stage_history"]
     if deals.empty or stages.empty:
@@ -184,11 +224,11 @@ def _entries(deals: pd.DataFrame, stages: pd.DataFrame, history: pd.DataFrame) -
     return entries.merge(outcomes, on=["pipeline", "stage"], how="left")
 
 
-def _references(tables: CrmTables) -> Iterator[Finding]:
-    for table, column, target, severity, code, consequence in _REFERENCES:
-        if tables[table].empty or not tables.has(target):
+def _references(tables: CrmTables, table: str) -> Iterator[_Fault]:
+    frame = tables[table]
+    for source, column, target, severity, code, consequence in _REFERENCES:
+        if source != table or frame.empty or not tables.has(target):
             continue
-        frame = tables[table]
         key = CONTRACTS[target].key[0]
         yield from _found(
             severity,
@@ -201,7 +241,7 @@ def _references(tables: CrmTables) -> Iterator[Finding]:
         )
 
 
-def _activities(activities: pd.DataFrame) -> Iterator[Finding]:
+def _activities(activities: pd.DataFrame) -> Iterator[_Fault]:
     yield from _found(
         "error",
         "unattached-activity",
@@ -223,7 +263,7 @@ def _activities(activities: pd.DataFrame) -> Iterator[Finding]:
     )
 
 
-def _property_history(tables: CrmTables) -> Iterator[Finding]:
+def _property_history(tables: CrmTables) -> Iterator[_Fault]:
     history = tables["property_history"]
     if history.empty:
         return
@@ -255,45 +295,41 @@ def _property_history(tables: CrmTables) -> Iterator[Finding]:
     )
 
 
-def _impossible_times(tables: CrmTables) -> Iterator[Finding]:
-    for table in TABLE_NAMES:
-        frame = tables[table]
-        for column in CONTRACTS[table].columns:
-            if column.kind == "time" and len(frame):
-                times = frame[column.name]
-                # a seller's guess typed wrongly is no reason to refuse the export
-                severity: Severity = "warning" if column.name == "expected_close_at" else "error"
-                yield from _found(
-                    severity,
-                    "impossible-time",
-                    table,
-                    frame,
-                    (times < FIRST_POSSIBLE) | (times >= FIRST_IMPOSSIBLE),
-                    (column.name,),
-                    f"have a {column.name} outside the years 1990 to 2100; correct it at the source",
-                )
+def _impossible_times(table: str, frame: pd.DataFrame) -> Iterator[_Fault]:
+    for column in CONTRACTS[table].columns:
+        if column.kind == "time" and len(frame):
+            times = frame[column.name]
+            # a seller's guess typed wrongly is no reason to refuse the export
+            severity: Severity = "warning" if column.name == "expected_close_at" else "error"
+            yield from _found(
+                severity,
+                "impossible-time",
+                table,
+                frame,
+                (times < FIRST_POSSIBLE) | (times >= FIRST_IMPOSSIBLE),
+                (column.name,),
+                f"have a {column.name} outside the years 1990 to 2100; correct it at the source",
+            )
 
 
-def _not_yet_known(tables: CrmTables, as_of: pd.Timestamp) -> Iterator[Finding]:
-    for table in TABLE_NAMES:
-        contract = CONTRACTS[table]
-        times = [name for name in (contract.occurred, contract.known) if name is not None]
-        frame = tables[table]
-        if not times or frame.empty:
-            continue
-        late = np.zeros(len(frame), dtype=np.bool_)
-        for name in times:
-            late |= (frame[name] >= as_of).to_numpy(dtype=np.bool_)
-        yield from _found(
-            "info",
-            "not-yet-known",
-            table,
-            frame,
-            late,
-            times,
-            f"are not yet known at {as_of.isoformat()} and are ignored",
-            column=times[0],
-        )
+def _not_yet_known(table: str, frame: pd.DataFrame, as_of: pd.Timestamp) -> Iterator[_Fault]:
+    contract = CONTRACTS[table]
+    times = [name for name in (contract.occurred, contract.known) if name is not None]
+    if not times or frame.empty:
+        return
+    late = np.zeros(len(frame), dtype=np.bool_)
+    for name in times:
+        late |= (frame[name] >= as_of).to_numpy(dtype=np.bool_)
+    yield from _found(
+        "info",
+        "not-yet-known",
+        table,
+        frame,
+        late,
+        times,
+        f"are not yet known at {as_of.isoformat()} and are ignored",
+        column=times[0],
+    )
 
 
 def _not_in(values: pd.Series, known: pd.Series) -> Mask:
@@ -317,8 +353,8 @@ def _found(
     what: str,
     *,
     column: str | None = None,
-) -> Iterator[Finding]:
-    """Yield one finding about the rows ``where`` holds, if any, showing up to three of them."""
+) -> Iterator[_Fault]:
+    """Yield the fault of the rows that ``where`` holds, if any, showing up to three of them."""
     positions = np.flatnonzero(np.asarray(where, dtype=np.bool_))
     if not len(positions):
         return
@@ -329,8 +365,7 @@ def _found(
         + ", ".join(f"{name} {_shown(name, frame[name].iloc[position])}" for name in shown)
         for position in positions[:3].tolist()
     )
-    message = f"{table}: {len(positions)} row(s) {what} ({'; '.join(examples)})"
-    yield Finding(severity, code, table, message, column or shown[-1], len(positions), examples)
+    yield _Fault(severity, code, table, what, column or shown[-1], len(positions), examples)
 
 
 def _shown(name: str, value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.behaviour_plan import BehaviourPlan
 from features.catalogue import Choices, Feature, Question, expand
 from features.discounting import NO_DISCOUNT, Discount
 from features.entries import Spans
@@ -25,7 +26,7 @@ from features.feature_choices import (
 from features.memberships import COMPANY_ID
 from features.properties import TABLE_OF, LeftOut, ObjectType, PropertySettings, usable_properties
 from features.season import MONTHS, WEEKDAYS
-from features.series import BehaviourPlan, SeriesPlan
+from features.series import SeriesPlan
 from features.tables import CrmTables
 
 _DEAL_COLUMNS: Final = ("amount", "expected_close_at", "owner_id")

@@ -69,6 +69,7 @@ def matrix_inputs(*, tables: CrmTables, snapshots: pd.DataFrame, contract: Featu
     timelines = build_timelines(tables)
     as_of = microseconds(snapshots["as_of"])
     if contract.question == "contacts":
+        tables.require_complete(snapshots["contact_id"])
         ids = pd.Index(tables["contacts"]["contact_id"])
         objects = codes(snapshots["contact_id"], index=ids)
         known = created_times(snapshots["contact_id"], table=tables["contacts"], key="contact_id") < as_of

@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from features.discounting import Discount
 
 OTHER_KIND: Final = "other"
 DIRECTIONS: Final = ("inbound", "outbound")
@@ -89,19 +86,3 @@ class SeriesPlan:
             yield self.windowed + outcome - 1
         if self.utc_offset_hours is not None and working:
             yield len(self.names) - 1
-
-
-@dataclass(frozen=True)
-class BehaviourPlan:
-    """Which features of activities there are: their series, windows and half-lives, and what is discounted."""
-
-    series: SeriesPlan
-    windows_days: tuple[float, ...]
-    half_lives_days: tuple[float, ...] = ()
-    trend_days: float = 28.0
-    discount: Discount | None = None
-
-    @property
-    def longest(self) -> int:
-        """Return the place of the longest window."""
-        return self.windows_days.index(max(self.windows_days))

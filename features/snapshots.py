@@ -32,6 +32,11 @@ class SnapshotSettings(BaseModel):
     max_contact_snapshots: int = Field(
         default=400_000, ge=1000, description="More contacts than this allows are sampled whole, at random."
     )
+    max_activities: int = Field(
+        default=10_000_000,
+        ge=1000,
+        description="With more activities than this, a training looks at some companies' contacts, drawn at random.",
+    )
     max_idle_days: float | None = Field(
         default=None,
         gt=0,
@@ -55,19 +60,22 @@ def contact_snapshots(
     start: pd.Timestamp,
     end: pd.Timestamp,
     settings: SnapshotSettings,
+    among: pd.Index | None = None,
 ) -> pd.DataFrame:
     """Draw one instant per contact and calendar month in [start, end) at which it is in play and no customer.
 
-    Returns ``contact`` (row of ``contacts``), ``contact_id`` and ``as_of``, sorted by contact and time.
+    Returns ``contact`` (row of ``contacts``), ``contact_id`` and ``as_of``, sorted by contact and time; only of the
+    contacts ``among`` those that are given, if any are.
     """
+    here = np.ones(len(contacts), dtype=np.bool_) if among is None else contacts["contact_id"].isin(among).to_numpy()
     identity = _identity(contacts["contact_id"], seed=settings.seed)
     created = microseconds(contacts["created_at"])
     start, end = start.tz_convert("UTC"), end.tz_convert("UTC")
     edges = pd.date_range(start.normalize().replace(day=1), end + pd.offsets.MonthBegin(1), freq="MS", normalize=True)
     months = microseconds(pd.Series(edges))
 
-    share = settings.max_contact_snapshots / max(1, _month_count(created=created, months=months))
-    chosen = np.flatnonzero(_uniform(identity, salt=1) < share)
+    share = settings.max_contact_snapshots / max(1, _month_count(created=created[here], months=months))
+    chosen = np.flatnonzero(here & (_uniform(identity, salt=1) < share))
     moments = [
         _month_moments(identity[chosen], salt=12 * edge.year + edge.month, low=low, high=high)
         for edge, (low, high) in zip(edges, pairwise(months), strict=False)

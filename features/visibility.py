@@ -6,6 +6,7 @@ as-of if and only if its effective time lies strictly before the as-of.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -92,10 +93,10 @@ def link_times(tables: CrmTables) -> Int64Array:
 
 
 def newest_fact(tables: CrmTables, *, before: pd.Timestamp) -> pd.Timestamp | None:
-    """Return when the last contact, activity or step of a deal before an instant became known; None without any."""
+    """Return when the last contact, deal, stage or activity before an instant became known; None without any."""
     limit = instant(before)
     newest = []
-    for table in ("contacts", "activities", "deal_stage_history"):
+    for table in ("contacts", "deals", "activities", "deal_stage_history"):
         times = effective_time(table, tables[table])
         newest += times[times < limit].max(initial=_MISSING, keepdims=True).tolist()
     return None if max(newest) == _MISSING else pd.Timestamp(max(newest), unit="us", tz="UTC")
@@ -114,7 +115,7 @@ def as_known_at(tables: CrmTables, *, as_of: pd.Timestamp) -> CrmTables:
         visible = effective_time(table, frame) < limit
         frames[table] = frame.loc[visible].reset_index(drop=True)
     frames["deal_contacts"] = frames["deal_contacts"].loc[link_times(tables) < limit].reset_index(drop=True)
-    return CrmTables(frames=frames, absent=tables.absent)
+    return replace(tables, frames=frames)
 
 
 def codes(ids: pd.Series, *, index: pd.Index) -> Int64Array:

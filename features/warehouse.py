@@ -20,37 +20,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.errors import LeadScoringError
 from features.findings import Finding, merged
 from features.parts import Extension, Part
+from features.warehouse_reading import CODED, TEXT, TIMES, WarehouseError, WarehouseReading
 
 if TYPE_CHECKING:
-    # What only reads numbers does without pandas, which takes as long to begin as ten million activities to read.
-    import duckdb
     import pandas as pd
 
-    from features.activity_stream import CodedActivities
+__all__ = ["ActivityWarehouse", "WarehouseError"]
 
-CODED: Final = ("contact_id", "deal_id", "type", "direction", "outcome", "name", "owner_id")
-"""The columns of words, each kept as codes of its own table of words; a missing one is -1."""
-TIMES: Final = ("occurred_at", "known_at")
 _LAYOUT: Final = 2
 """What is kept is what this code read; raise it whenever a part would now be read otherwise."""
-_TEXT: Final = pa.large_string()
 
 
-class WarehouseError(LeadScoringError):
-    """The warehouse cannot be used."""
-
-    def __init__(self, *, file: Path | None, problem: str) -> None:
-        self.file = file
-        super().__init__(
-            f"the warehouse of activities{'' if file is None else f' at {file}'} must be readable and writable; found: "
-            f"{problem}. Make room, raise memory_gigabytes, or remove the file: the next run builds it again."
-        )
-
-
-class ActivityWarehouse:
+class ActivityWarehouse(WarehouseReading):
     """Activities in a file, or without one in memory; what exceeds ``memory_bytes`` is spilled beside the file.
 
     One process may hold the file at a time. What fails or is killed leaves it as it was before.
@@ -59,9 +42,6 @@ class ActivityWarehouse:
     def __init__(self, file: Path | None, *, memory_bytes: int, threads: int = 2) -> None:
         import duckdb
 
-        self._file = file
-        self._failure = duckdb.Error
-        self._dictionaries: dict[str, pa.Array] = {}
         options: dict[str, Any] = {
             "memory_limit": f"{memory_bytes // 1024**2}MiB",
             "threads": threads,
@@ -70,13 +50,13 @@ class ActivityWarehouse:
         }
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = duckdb.connect(str(file or ":memory:"), config=options)
+        except duckdb.Error as error:
+            raise WarehouseError(file=file, problem=str(error).splitlines()[0]) from error
+        super().__init__(connection, file=file)
         with self._in_our_words():
-            self._connection: duckdb.DuckDBPyConnection = duckdb.connect(str(file or ":memory:"), config=options)
             self._prepare()
-
-    def close(self) -> None:
-        """Give the file back."""
-        self._connection.close()
 
     @contextmanager
     def extending(
@@ -91,6 +71,7 @@ class ActivityWarehouse:
         ``survivors`` names, for each contact that was merged, the one that is left in the end. The block can read the
         new content; it is kept if the block ends well and forgotten if it raises.
         """
+        self._knows_beginnings = False
         with self._in_our_words(), self._transaction():
             known = {str(name): str(digest) for name, digest in self._all("select name, digest from part")}
             wanted = {part.name: part.digest for part in parts}
@@ -127,86 +108,6 @@ class ActivityWarehouse:
             for row in (*self._all("select name, digest from part order by name"), *self._all(merged)):
                 whole.update(json.dumps(row).encode())
         return whole.hexdigest()
-
-    def contact_count(self) -> int:
-        """Return how many contacts the activities name."""
-        with self._in_our_words():
-            ((count,),) = self._all("select count(*) from word_contact_id")
-        return int(count)
-
-    def contact_rows(self) -> pa.Table:
-        """Count the activities of each contact (``contact_id``, ``rows``), by id; those of nobody are not counted."""
-        with self._in_our_words():
-            return self._connection.sql(
-                "select value as contact_id, count(*) as rows from activity join word_contact_id on code = contact_id "
-                "where is_current group by value order by value"
-            ).to_arrow_table()
-
-    def rows_of_contacts(self) -> pd.Series[int]:
-        """Count the activities of each contact, by its id; those of nobody are not counted."""
-        import pandas as pd
-
-        counts = self.contact_rows()
-        ids = pd.Index(counts["contact_id"].to_numpy(), dtype="str")
-        return pd.Series(counts["rows"].to_numpy(), index=ids, dtype="int64")
-
-    def read(self, *, contacts: pd.Index | None = None) -> pd.DataFrame:
-        """Return the activities, or those of some contacts, in the columns of the contract but without their ids.
-
-        Words are categories; times are ``datetime64[us, UTC]``.
-        """
-        import pandas as pd
-
-        with self._in_our_words():
-            chosen = "" if contacts is None else self._choose(contacts)
-            found = self._columns(
-                f"select {', '.join(CODED + TIMES)}, duration_seconds from activity {chosen} where is_current"
-            )
-            columns: dict[str, Any] = {
-                name: pd.Categorical.from_codes(found[name], dtype=self._dtype(name), validate=False) for name in CODED
-            }
-        for name in TIMES:
-            # The least number is a missing time to pandas too.
-            columns[name] = pd.DatetimeIndex(found[name].view("datetime64[us]"), tz="UTC")
-        return pd.DataFrame(columns | {"duration_seconds": found["duration_seconds"]}, copy=False)
-
-    def read_coded(
-        self, *, contacts: pa.Array | None = None, directions: bool = False, outcomes: bool = False
-    ) -> CodedActivities:
-        """Return what features of contacts rest on, or of some contacts alone, as numbers."""
-        from features.activity_stream import CodedActivities, CodedBatch
-
-        words = ["contact_id", "type", *(["direction"] if directions else []), *(["outcome"] if outcomes else [])]
-        with self._in_our_words():
-            chosen = "" if contacts is None else self._choose(contacts)
-            ((newest,),) = self._all("select max(known_at) from activity")
-            late = newest is not None and newest > np.iinfo(np.int64).min
-            table = self._connection.sql(
-                f"select {', '.join(words)}, occurred_at{', greatest(occurred_at, known_at) as at' if late else ''} "
-                f"from activity {chosen} where is_current"
-            ).to_arrow_table()
-            listed = {name: self._dictionary(name) for name in words}
-        batches = []
-        for batch in table.to_batches():
-            columns = {name: batch[name].to_numpy() for name in table.column_names}
-            occurred = columns["occurred_at"]
-            batches.append(
-                CodedBatch(
-                    contact=columns["contact_id"],
-                    kind=columns["type"],
-                    occurred=occurred,
-                    times=columns.get("at", occurred),
-                    direction=columns.get("direction"),
-                    outcome=columns.get("outcome"),
-                )
-            )
-        return CodedActivities(
-            batches=batches,
-            contacts=listed["contact_id"],
-            kinds=listed["type"],
-            directions=listed.get("direction"),
-            outcomes=listed.get("outcome"),
-        )
 
     def _prepare(self) -> None:
         tables = [str(name) for (name,) in self._all("select table_name from information_schema.tables")]
@@ -254,7 +155,7 @@ class ActivityWarehouse:
 
         columns: dict[str, Any] = {name: self._encode(name, frame[name]) for name in CODED}
         columns |= {name: raw_microseconds(frame[name]) for name in TIMES}
-        columns["activity_id"] = pa.array(frame["activity_id"], type=_TEXT, from_pandas=True)
+        columns["activity_id"] = pa.array(frame["activity_id"], type=TEXT, from_pandas=True)
         columns["duration_seconds"] = frame["duration_seconds"].to_numpy(dtype=np.float64)
         columns["survivor"] = self._survivors(columns["contact_id"])
         # What belongs to a contact lies together, in its order of arrival, which is nearly always that of time: those
@@ -270,7 +171,7 @@ class ActivityWarehouse:
         """Return the code of each word, -1 for a missing one; words that have none yet get the next codes."""
         from features.words import places_among
 
-        text = values if isinstance(values, pa.Array) else pa.array(values, type=_TEXT, from_pandas=True)
+        text = values if isinstance(values, pa.Array) else pa.array(values, type=TEXT, from_pandas=True)
         known = self._dictionary(name)
         found = places_among(text, known)
         unknown = np.flatnonzero(found < 0)
@@ -283,13 +184,6 @@ class ActivityWarehouse:
             found[unknown] = places_among(text.take(unknown), strange)
             found[unknown] += np.where(found[unknown] >= 0, np.int32(len(known)), np.int32(0))
         return found
-
-    def _dictionary(self, name: str) -> pa.Array:
-        """Return the words of a column in the order of their codes."""
-        if name not in self._dictionaries:
-            found = self._connection.sql(f"select value from word_{name} order by code").to_arrow_table()
-            self._dictionaries[name] = found["value"].cast(_TEXT).combine_chunks()
-        return self._dictionaries[name]
 
     def _survivors(self, contacts: NDArray[np.int32]) -> NDArray[np.int32]:
         ends = np.append(np.arange(len(self._dictionary("contact_id")), dtype=np.int32), np.int32(-1))
@@ -336,7 +230,7 @@ class ActivityWarehouse:
     def _follow(self, survivors: Mapping[str, str]) -> None:
         """Let the activities of merged contacts count for those that are left."""
         codes = {
-            name: self._encode("contact_id", pa.array(ids, type=_TEXT))
+            name: self._encode("contact_id", pa.array(ids, type=TEXT))
             for name, ids in (("loser", survivors.keys()), ("survivor", survivors.values()))
         }
         with self._registered(pa.table(codes)):
@@ -355,35 +249,6 @@ class ActivityWarehouse:
             "where delivered in (from moved)"
         )
 
-    def _choose(self, contacts: pd.Index | pa.Array) -> str:
-        with self._registered(pa.table({"value": pa.array(contacts, type=_TEXT)})):
-            self._run(
-                "create or replace temp table chosen as "
-                "select code from word_contact_id semi join incoming using (value)"
-            )
-        return "semi join chosen on chosen.code = activity.contact_id"
-
-    def _dtype(self, name: str) -> pd.CategoricalDtype:
-        import pandas as pd
-
-        return pd.CategoricalDtype(pd.Index(self._dictionary(name), dtype="str"))
-
-    @contextmanager
-    def _registered(self, table: pa.Table) -> Iterator[None]:
-        self._connection.register("incoming", table)
-        yield
-        self._connection.unregister("incoming")
-
-    def _run(self, query: str, values: Sequence[object] | None = None) -> None:
-        self._connection.execute(query, values)
-
-    def _all(self, query: str, values: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, values).fetchall()
-
-    def _columns(self, query: str) -> dict[str, Any]:
-        table = self._connection.sql(query).to_arrow_table()
-        return {name: table[name].to_numpy() for name in table.column_names}
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._run("begin")
@@ -395,13 +260,6 @@ class ActivityWarehouse:
             self._dictionaries.clear()
             raise
         self._run("commit")
-
-    @contextmanager
-    def _in_our_words(self) -> Iterator[None]:
-        try:
-            yield
-        except self._failure as error:
-            raise WarehouseError(file=self._file, problem=str(error).splitlines()[0]) from error
 
 
 def _by_contact(contacts: NDArray[np.int32], *, count: int) -> NDArray[np.int64]:

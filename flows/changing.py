@@ -12,7 +12,8 @@ import pandas as pd
 from features.catalogue import Question
 from features.tables import CrmTables
 from flows.extracting import Extract
-from flows.pipeline import bundle_for, read_matrix, run_folder, write_parquet
+from flows.pipeline import bundle_for
+from flows.run_files import read_matrix, run_folder, write_parquet
 from flows.wiring import Workplace
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _partitions(extracted: Extract, *, question: Question) -> Iterator[tuple[pd.
     if question == "contacts":
         yield from extracted.contact_tables()
     else:
-        yield None, extracted.tables
+        yield None, extracted.deal_tables()
 
 
 def earlier_batch(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> Earlier | None:

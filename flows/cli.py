@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands_backtest import backtest
+from flows.commands_erase import erase
+from flows.commands_features import features
 from flows.commands_map import map_files
 from flows.commands_models import models
 from flows.commands_rules import rules
@@ -23,6 +25,7 @@ from flows.commands_writeback import writeback_command
 from flows.usage import (
     QUESTIONS,
     Commands,
+    accept_option,
     as_of_option,
     config_option,
     data_option,
@@ -63,9 +66,18 @@ def demo(home: Path, contacts: int, hubspot: bool, as_json: bool) -> None:
 @data_option
 @as_of_option
 @home_option
+@accept_option
 @click.option("--prefect", is_flag=True, help="Run as Prefect flows, with retries and an artifact.")
 @json_option
-def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, prefect: bool, as_json: bool) -> None:
+def run(
+    config: Path,
+    data: Path | None,
+    as_of: datetime | None,
+    home: Path,
+    accept_tables: bool,
+    prefect: bool,
+    as_json: bool,
+) -> None:
     """Extract, check, train if due, score, publish and report."""
     if prefect:
         from flows.prefect_environment import prepare
@@ -78,6 +90,7 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
             data=None if data is None else str(data),
             as_of=None if as_of is None else as_of.isoformat(),
             home=str(home),
+            accept_tables=accept_tables,
         )
         if as_json:
             _print_json(plain)
@@ -88,7 +101,7 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
     from flows.run import run as run_all
     from flows.summary import show_run
 
-    workplace = _workplace(config, data, home)
+    workplace = _workplace(config, data, home, accept_tables)
     result = run_all(workplace, as_of=_as_of(workplace, as_of), now=_now(), progress=Progress(quiet=as_json))
     if as_json:
         _print_json(result.to_dict())
@@ -104,11 +117,12 @@ def run(config: Path, data: Path | None, as_of: datetime | None, home: Path, pre
 @json_option
 def check(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
     """Say what is wrong with the tables; exit 1 if anything is an error."""
-    from flows.extracting import check as check_source
+    from flows.extracting import checked
     from flows.summary import show_findings
 
     workplace = _workplace(config, data, home)
-    _, findings = check_source(workplace, as_of=_as_of(workplace, as_of))
+    with checked(workplace, as_of=_as_of(workplace, as_of), compare=True) as source:
+        findings = source.findings
     if as_json:
         _print_json([finding.to_dict() for finding in findings])
     else:
@@ -127,15 +141,21 @@ def audit(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     """Say which columns know more than anybody could have known; exit 1 if one is refused."""
     from features.findings import refuse_errors
     from flows.auditing import audit_question, show_audit
-    from flows.extracting import check as check_source
+    from flows.extracting import checked
 
     workplace = _workplace(config, data, home)
-    instant = _as_of(workplace, as_of)
-    tables, findings = check_source(workplace, as_of=instant)
-    refuse_errors(findings)
-    audits = [
-        audit_question(workplace, tables, question=question, as_of=instant) for question in workplace.settings.questions
-    ]
+    instant, settings = _as_of(workplace, as_of), workplace.settings
+    with checked(workplace, as_of=instant) as source:
+        refuse_errors(source.findings)
+        audits = [
+            audit_question(
+                workplace,
+                source.training_tables(question=question, settings=settings.snapshots),
+                question=question,
+                as_of=instant,
+            )
+            for question in settings.questions
+        ]
     if as_json:
         _print_json([one.to_dict() for one in audits])
     else:
@@ -150,8 +170,11 @@ def audit(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @data_option
 @as_of_option
 @home_option
+@accept_option
 @json_option
-def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
+def train(
+    config: Path, data: Path | None, as_of: datetime | None, home: Path, accept_tables: bool, as_json: bool
+) -> None:
     """Train, evaluate and, if the test allows, promote; exit 1 if a model was refused."""
     from flows import pipeline
     from flows.answers import write_answer, write_refusal
@@ -160,16 +183,16 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
     from flows.summary import show_outcome
     from models.training import NothingToLearnError
 
-    workplace = _workplace(config, data, home)
+    workplace = _workplace(config, data, home, accept_tables)
     instant = _as_of(workplace, as_of)
     progress = Progress(quiet=as_json)
     plain: list[dict[str, Any]] = []
     refused = False
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (_, tables, _):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, _):
         for question in workplace.settings.questions:
             try:
                 with progress.step(f"Learning what drives {question}"):
-                    outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=_now())
+                    outcome = pipeline.train(workplace, extracted, question=question, as_of=instant, now=_now())
             except NothingToLearnError as error:
                 refused = True
                 plain.append({"question": question, "refused": str(error)})
@@ -192,13 +215,16 @@ def train(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
 @data_option
 @as_of_option
 @home_option
+@accept_option
 @json_option
-def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, as_json: bool) -> None:
+def score(
+    config: Path, data: Path | None, as_of: datetime | None, home: Path, accept_tables: bool, as_json: bool
+) -> None:
     """Publish a batch with the promoted models."""
     from flows.console import Progress
     from flows.run import extracted_tables, score_and_publish
 
-    workplace = _workplace(config, data, home)
+    workplace = _workplace(config, data, home, accept_tables)
     instant = _as_of(workplace, as_of)
     progress = Progress(quiet=as_json)
     refused: dict[str, str] = {
@@ -206,9 +232,9 @@ def score(config: Path, data: Path | None, as_of: datetime | None, home: Path, a
         for question in workplace.settings.questions
         if workplace.registry().champion(question) is None
     }
-    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, tables, held):
+    with extracted_tables(workplace, as_of=instant, progress=progress) as (extracted, held):
         published = score_and_publish(
-            workplace, extracted, tables, lease=held, as_of=instant, now=_now(), refused=refused, progress=progress
+            workplace, extracted, lease=held, as_of=instant, now=_now(), refused=refused, progress=progress
         )
     if as_json:
         _print_json(
@@ -252,26 +278,7 @@ def export(question: str, batch: str, kind: Any, out: Path, home: Path) -> None:
     click.echo(f"{written.rows:,} {question} written to {written.path}")
 
 
-@main.group()
-def features() -> None:
-    """See what the models look at."""
-
-
-@features.command("list")
-@click.argument("question", type=QUESTIONS, required=False)
-@json_option
-def list_features(question: Any, as_json: bool) -> None:
-    """List the features: what each says, where it comes from, since when it is known."""
-    from features.feature_page import described
-    from flows.feature_list import show_features
-
-    listed = described(question)
-    if as_json:
-        _print_json(listed)
-    else:
-        show_features(listed)
-
-
+main.add_command(features)
 main.add_command(rules)
 main.add_command(why)
 
@@ -326,12 +333,13 @@ main.add_command(backtest)
 main.add_command(tune)
 main.add_command(serve)
 main.add_command(keys)
+main.add_command(erase)
 
 
-def _workplace(config: Path, data: Path | None, home: Path) -> Workplace:
+def _workplace(config: Path, data: Path | None, home: Path, accepts_tables: bool = False) -> Workplace:
     from flows.wiring import make_workplace
 
-    return make_workplace(config=config, data=data, home=home)
+    return make_workplace(config=config, data=data, home=home, accepts_tables=accepts_tables)
 
 
 def _as_of(workplace: Workplace, chosen: datetime | None) -> pd.Timestamp:

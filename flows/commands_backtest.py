@@ -38,18 +38,27 @@ def backtest(
     from features.findings import refuse_errors
     from flows.backtesting import backtest_question, show_backtest, write_backtests
     from flows.console import Progress
-    from flows.extracting import check
+    from flows.extracting import checked
 
     workplace, instant = workplace_and_instant(config=config, data=data, home=home, as_of=as_of)
     progress = Progress(quiet=as_json)
-    with progress.step("Reading and checking the tables"):
-        tables, findings = check(workplace, as_of=instant)
-        refuse_errors(findings)
-    found = [
-        backtest_question(workplace, tables, question=one, as_of=instant, folds=folds, by=by, progress=progress)
-        for one in workplace.settings.questions
-        if question in (None, one)
-    ]
+    settings = workplace.settings
+    with checked(workplace, as_of=instant) as source:
+        with progress.step("Reading and checking the tables"):
+            refuse_errors(source.findings)
+        found = [
+            backtest_question(
+                workplace,
+                source.training_tables(question=one, settings=settings.snapshots),
+                question=one,
+                as_of=instant,
+                folds=folds,
+                by=by,
+                progress=progress,
+            )
+            for one in settings.questions
+            if question in (None, one)
+        ]
     if out is not None:
         write_backtests(found, title=workplace.settings.title, file=out)
     if as_json:

@@ -254,7 +254,7 @@ class _Place:
 def _place(config: Path | None, data: Path | None, sheet: Path | None, as_of: datetime | None) -> _Place:
     from features.findings import refuse_errors
     from flows.config_file import ConfigurationError
-    from flows.extracting import check
+    from flows.extracting import checked
     from flows.settings import CONFIGS, load_rule_file
     from flows.wiring import default_as_of, make_workplace
 
@@ -267,8 +267,9 @@ def _place(config: Path | None, data: Path | None, sheet: Path | None, as_of: da
     instant = _instant(as_of)
     if instant is None:
         instant = default_as_of(workplace.settings, now=datetime.now(UTC))
-    tables, findings = check(workplace, as_of=instant)
-    refuse_errors(findings)
+    with checked(workplace, as_of=instant) as source:
+        refuse_errors(source.findings)
+        tables = source.tables
     if as_of is None:
         _say_how_old(tables, as_of=instant)
     return _Place(

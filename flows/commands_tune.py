@@ -44,14 +44,17 @@ def tune(
     """Search better settings for a model, nested in time; what was begun is gone on with."""
     from features.findings import refuse_errors
     from flows.console import Progress
-    from flows.extracting import check
+    from flows.extracting import checked
     from flows.tuning import show_tuned, tune_question
 
     workplace, instant = workplace_and_instant(config=config, data=data, home=home, as_of=as_of)
     progress = Progress(quiet=as_json)
-    with progress.step("Reading and checking the tables"):
-        tables, findings = check(workplace, as_of=instant)
-        refuse_errors(findings)
+    with (
+        progress.step("Reading and checking the tables"),
+        checked(workplace, as_of=instant) as source,
+    ):
+        refuse_errors(source.findings)
+        tables = source.training_tables(question=question, settings=workplace.settings.snapshots)
     found = tune_question(
         workplace,
         tables,

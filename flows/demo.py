@@ -44,7 +44,13 @@ def run_demo(
         else:
             made, name = make_source(settings, config=config, data=None, home=home)
         workplace = Workplace(
-            settings=settings, rules=load_rules(settings, config=config), source=made, source_name=name, home=home
+            settings=settings,
+            rules=load_rules(settings, config=config),
+            source=made,
+            source_name=name,
+            home=home,
+            # A CRM that is invented anew is another one.
+            accepts_tables=True,
         )
         result = run(workplace, as_of=pd.Timestamp(source.end).as_unit("us"), now=now, progress=progress)
         if through_hubspot:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from features.engines.spark_session import require_spark
 from features.errors import LeadScoringError
 from flows.console import show_table
+from flows.held import held_words, read_held
 from flows.places import store_of
 from flows.settings import CONFIGS, load_settings
 
@@ -41,6 +42,7 @@ def examine(home: Path) -> list[Examined]:
         *(_package(name) for name in PACKAGES),
         _home(home),
         _store(home),
+        _held(home),
         *(_configuration(file) for file in sorted(CONFIGS.glob("*.yaml")) if not file.stem.endswith("_rules")),
     ]
 
@@ -78,6 +80,13 @@ def _store(home: Path) -> Examined:
     except (LeadScoringError, OSError) as error:
         return Examined("score store answers", False, str(error))
     return Examined("score store answers", True, f"{count} batches")
+
+
+def _held(home: Path) -> Examined:
+    told = read_held(home)
+    return Examined(
+        "the last tables were accepted", told is None, "nothing is held back" if told is None else held_words(told)
+    )
 
 
 def _configuration(file: Path) -> Examined:

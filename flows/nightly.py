@@ -42,9 +42,10 @@ patient = task(retries=2, retry_delay_seconds=30, retry_condition_fn=may_pass, c
 
 
 @flow(name="extract")
-def extract(config: str, data: str | None, home: str, as_of: str) -> Plain:
+def extract(config: str, data: str | None, home: str, as_of: str, accept_tables: bool = False) -> Plain:
     """Read the source, check it, and keep the tables; retried while the source is away."""
-    extracted = patient(extracting.extract)(_workplace(config, data, home), as_of=pd.Timestamp(as_of))
+    workplace = _workplace(config, data, home, accept_tables)
+    extracted = patient(extracting.extract)(workplace, as_of=pd.Timestamp(as_of))
     return {
         "folder": str(extracted.folder),
         "digest": extracted.digest,
@@ -60,9 +61,9 @@ def train(config: str, data: str | None, home: str, as_of: str, extracted: Plain
     instant = pd.Timestamp(as_of)
     if not pipeline.training_due(workplace, question=question, as_of=instant):
         return {"question": question}
-    tables = _extract(extracted).tables
+    kept = _extract(extracted)
     try:
-        outcome = pipeline.train(workplace, tables, question=question, as_of=instant, now=datetime.now(UTC))
+        outcome = pipeline.train(workplace, kept, question=question, as_of=instant, now=datetime.now(UTC))
     except NothingToLearnError as error:
         write_refusal(workplace, question, error)
         return {"question": question, "refused": str(error)}
@@ -82,7 +83,7 @@ def build_features(config: str, data: str | None, home: str, as_of: str, extract
 def score(config: str, data: str | None, home: str, as_of: str, extracted: Plain, question: Question) -> None:
     """Score everyone whose features were built, and say what changed a score since the batch before."""
     workplace, kept, instant = _workplace(config, data, home), _extract(extracted), pd.Timestamp(as_of)
-    pipeline.score(workplace, kept.tables, question=question, as_of=instant)
+    pipeline.score(workplace, kept, question=question, as_of=instant)
     explain_changes(workplace, kept, question=question, as_of=instant)
 
 
@@ -111,13 +112,19 @@ def report(config: str, data: str | None, home: str, batch_id: str) -> str:
 
 
 @flow(name="nightly")
-def nightly(config: str, data: str | None = None, home: str = "var", as_of: str | None = None) -> Plain:
+def nightly(
+    config: str,
+    data: str | None = None,
+    home: str = "var",
+    as_of: str | None = None,
+    accept_tables: bool = False,
+) -> Plain:
     """Extract, train if due, build features, score, publish and report; leaves a summary as an artifact."""
     workplace = _workplace(config, data, home)
     moment = as_of or default_as_of(workplace.settings, now=datetime.now(UTC)).isoformat()
     questions = workplace.settings.questions
     with home_lock(workplace.home):
-        extracted = extract(config, data, home, moment)
+        extracted = extract(config, data, home, moment, accept_tables)
         with store_lease(workplace.home) as held:
             trained = [train(config, data, home, moment, extracted, question) for question in questions]
             refused = {one["question"]: one["refused"] for one in trained if "refused" in one}
@@ -151,8 +158,13 @@ def summary(result: Plain) -> str:
     return "\n".join(lines)
 
 
-def _workplace(config: str, data: str | None, home: str) -> Workplace:
-    return make_workplace(config=Path(config), data=None if data is None else Path(data), home=Path(home))
+def _workplace(config: str, data: str | None, home: str, accepts_tables: bool = False) -> Workplace:
+    return make_workplace(
+        config=Path(config),
+        data=None if data is None else Path(data),
+        home=Path(home),
+        accepts_tables=accepts_tables,
+    )
 
 
 def _extract(plain: Plain) -> extracting.Extract:

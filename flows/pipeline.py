@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,17 +14,20 @@ import pandas as pd
 
 from features.catalogue import Question
 from features.errors import LeadScoringError
-from features.tables import TABLE_NAMES, CrmTables
+from features.survivors import survivors_of
+from features.tables import TABLE_NAMES
 from flows.auditing import drift_of
 from flows.challenge import trained_as_of, why_not_promoted
 from flows.extracting import Extract
 from flows.recording import MODEL_CARD, files_of
+from flows.run_files import matrix_frame, read_matrix, read_scores, run_folder, write_parquet
 from flows.wiring import Workplace
 
 if TYPE_CHECKING:
     from features.matrix import Matrix
     from models.bundle import Bundle
     from models.evaluation import Verdict
+    from models.point_replay import Points
     from models.registry import ModelRegistry, ModelVersion
     from serving.store import Lease, Published
 
@@ -95,7 +97,7 @@ def training_due(workplace: Workplace, *, question: Question, as_of: pd.Timestam
 
 
 def train(
-    workplace: Workplace, tables: CrmTables, *, question: Question, as_of: pd.Timestamp, now: datetime
+    workplace: Workplace, extracted: Extract, *, question: Question, as_of: pd.Timestamp, now: datetime
 ) -> TrainOutcome:
     """Train a challenger on what was known before ``as_of``, record it, and promote what its test says to use.
 
@@ -121,6 +123,7 @@ def train(
             version=live.version, bundle=load_bundle(live.bundle, version=live.tags["bundle"], trust=workplace.trust)
         )
     )
+    tables = extracted.training_tables(question=question, settings=settings.snapshots)
     with computing_with(workplace.engine()):
         trained = trainer(tables=tables, as_of=as_of, settings=settings, champion=champion)
     bundle = trained.bundle
@@ -204,9 +207,10 @@ def build_features(
             write_parquet(_contact_matrices(bundle, extracted, as_of=as_of, populations=populations), files[1])
             population = pd.concat(populations, ignore_index=True)
         else:
-            population = deal_population(tables=extracted.tables, as_of=as_of, staleness=bundle.data.staleness)
-            matrix = deal_matrix(bundle=bundle, tables=extracted.tables, population=population, as_of=as_of)
-            write_parquet([_one_frame(matrix)], files[1])
+            tables = extracted.deal_tables()
+            population = deal_population(tables=tables, as_of=as_of, staleness=bundle.data.staleness)
+            matrix = deal_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
+            write_parquet([matrix_frame(matrix)], files[1])
     write_parquet([population], files[0])
     return files
 
@@ -221,14 +225,10 @@ def _contact_matrices(
         everyone = contact_population(bundle=bundle, tables=tables, as_of=as_of)
         population = everyone.loc[everyone["contact_id"].isin(contacts)].reset_index(drop=True)
         populations.append(population)
-        yield _one_frame(contact_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of))
+        yield matrix_frame(contact_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of))
 
 
-def _one_frame(matrix: Matrix) -> pd.DataFrame:
-    return pd.concat([matrix.snapshots, matrix.features], axis=1)
-
-
-def score(workplace: Workplace, tables: CrmTables, *, question: Question, as_of: pd.Timestamp) -> Path:
+def score(workplace: Workplace, extracted: Extract, *, question: Question, as_of: pd.Timestamp) -> Path:
     """Write the rows of the published contract for everyone whose features were built."""
     from models.contact_scoring import score_contacts
     from models.deal_scoring import score_deals
@@ -238,23 +238,39 @@ def score(workplace: Workplace, tables: CrmTables, *, question: Question, as_of:
     folder = run_folder(workplace, as_of)
     population = pd.read_parquet(folder / f"{question}_population.parquet")
     matrix = read_matrix(folder / f"{question}_matrix.parquet", names=bundle.data.contract.names)
-    scorer = score_contacts if question == "contacts" else score_deals
     with closing(workplace.store()) as store:
         previous = store.previous(question, before=as_of.to_pydatetime())
-    rows = scorer(
-        bundle=bundle,
-        tables=tables,
-        population=population,
-        matrix=matrix,
-        as_of=as_of,
-        previous=previous,
-    )
-    id_column = contract_of(question).id_column
-    if "owner_id" in tables[question]:
-        rows["owner_id"] = rows[id_column].map(tables[question].set_index(id_column)["owner_id"])
+    if question == "contacts":
+        points = _points(bundle, extracted, matrix, as_of=as_of)
+        rows = score_contacts(bundle=bundle, points=points, population=population, matrix=matrix, previous=previous)
+    else:
+        rows = score_deals(
+            bundle=bundle,
+            tables=extracted.deal_tables(),
+            population=population,
+            matrix=matrix,
+            as_of=as_of,
+            previous=previous,
+        )
+    id_column, objects = contract_of(question).id_column, extracted.small_tables[question]
+    if "owner_id" in objects:
+        rows["owner_id"] = rows[id_column].map(objects.set_index(id_column)["owner_id"])
     file = folder / f"{question}_scores.parquet"
     write_parquet([rows.reindex(columns=list(contract_of(question).unstamped_names))], file)
     return file
+
+
+def _points(bundle: Bundle, extracted: Extract, matrix: Matrix, *, as_of: pd.Timestamp) -> Points:
+    """Replay the point rules, one partition of the contacts after the other, which is the order of the matrix."""
+    from models.contact_scoring import contact_points
+    from models.point_replay import one_after_the_other
+
+    parts = []
+    for contacts, tables in extracted.contact_tables():
+        own = matrix.snapshots["contact_id"].isin(contacts)
+        snapshots = matrix.snapshots.loc[own].reset_index(drop=True)
+        parts.append(contact_points(bundle=bundle, tables=tables, snapshots=snapshots, as_of=as_of))
+    return one_after_the_other(parts)
 
 
 def publish(
@@ -273,17 +289,29 @@ def publish(
     published once another run has taken that over.
     """
     from flows.report_facts import report_facts
-    from serving.store import Batch, batch_digest
+    from serving.contract import contract_of
+    from serving.store import Batch, Gone, batch_digest
 
     if not questions:
         reasons = "; ".join(refused.values())
         raise NothingPublishableError(f"no question could be scored, so nothing was published: {reasons}")
     folder = run_folder(workplace, as_of)
-    frames = {question: _scored(folder, question) for question in questions}
+    frames = {question: read_scores(folder, question) for question in questions}
     bundles = {question: bundle_for(workplace, question=question, as_of=as_of) for question in questions}
-    tables = extracted.tables
+    tables = extracted.small_tables
     with closing(workplace.store()) as store:
-        facts = report_facts(workplace, tables, store, frames=frames, bundles=bundles, as_of=as_of)
+        facts = report_facts(
+            workplace,
+            tables,
+            store,
+            frames=frames,
+            bundles=bundles,
+            as_of=as_of,
+            newest_activity=extracted.newest_activity(before=as_of),
+        )
+    counts = {name: len(tables[name]) for name in TABLE_NAMES if tables.has(name)}
+    if "activities" in counts:
+        counts["activities"] = extracted.activity_count()
     batch = Batch(
         batch_id="unnamed",
         as_of=as_of.to_pydatetime(),
@@ -294,7 +322,7 @@ def publish(
         summary={
             "source": workplace.source_name,
             "title": workplace.settings.title,
-            "table_rows": {name: len(tables[name]) for name in TABLE_NAMES if tables.has(name)},
+            "table_rows": counts,
             "findings": [finding.to_dict() for finding in extracted.findings[:KEPT_FINDINGS]],
             "refused": dict(refused),
             "drift": {
@@ -304,6 +332,8 @@ def publish(
             "report": facts,
         },
         cards={question: _card(bundle) for question, bundle in bundles.items()},
+        gone={"contacts": {loser: Gone("merged", kept) for loser, kept in survivors_of(tables["contacts"]).items()}},
+        in_crm={question: pd.Index(tables[question][contract_of(question).id_column]) for question in questions},
     )
     # Named by its content: equal batches are one, and different ones never meet under the same name.
     batch = replace(batch, batch_id=f"{as_of:%Y%m%dT%H%M%SZ}-{batch_digest(batch)[:8]}")
@@ -314,35 +344,6 @@ def publish(
     return published
 
 
-def write_parquet(frames: Iterable[pd.DataFrame], file: Path) -> None:
-    """Write frames of the same columns aside, one after the other, and move the whole into place."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.partial")
-    writer: pq.ParquetWriter | None = None
-    try:
-        for frame in frames:
-            with warnings.catch_warnings():
-                # pyarrow 25 uses what pandas 3.1 has deprecated.
-                warnings.filterwarnings("ignore", "Series.values", DeprecationWarning)
-                rows = pa.Table.from_pandas(frame, schema=writer.schema if writer else None, preserve_index=False)
-            writer = writer or pq.ParquetWriter(aside, rows.schema)
-            writer.write_table(rows)
-    finally:
-        if writer is not None:
-            writer.close()
-    aside.replace(file)
-
-
-def _scored(folder: Path, question: Question) -> pd.DataFrame:
-    rows = pd.read_parquet(folder / f"{question}_scores.parquet")
-    change = pd.read_parquet(folder / f"{question}_change.parquet")
-    id_column = str(change.columns[0])
-    return rows.assign(change=rows[id_column].map(change.set_index(id_column)["change"]))
-
-
 def _card(bundle: Bundle) -> dict[str, Any]:
     """Return what readers of the scores may ask about a model, who have no registry at hand."""
     return {
@@ -351,19 +352,6 @@ def _card(bundle: Bundle) -> dict[str, Any]:
         "calibrated": bundle.data.calibrated,
         "evaluation": bundle.evaluation,
     }
-
-
-def read_matrix(file: Path, *, names: list[str]) -> Matrix:
-    """Return the matrix that ``build_features`` wrote."""
-    from features.matrix import Matrix
-
-    frame = pd.read_parquet(file)
-    return Matrix(snapshots=frame.drop(columns=names), features=frame[names])
-
-
-def run_folder(workplace: Workplace, as_of: pd.Timestamp) -> Path:
-    """Return where the steps of a run leave their files."""
-    return workplace.work / f"{as_of:%Y%m%dT%H%M%S%fZ}"
 
 
 def _flat_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from features.tables import CrmTables
+from features.visibility import newest_fact
 from flows.wiring import Workplace
 
 if TYPE_CHECKING:
     from features.catalogue import Question
     from models.bundle import Bundle
     from serving.store import ScoreStore, StoredBatch
-
-_DATED: Final = ("contacts", "deals", "activities", "deal_stage_history")
 
 
 def report_facts(
@@ -27,10 +26,15 @@ def report_facts(
     frames: Mapping[Question, pd.DataFrame],
     bundles: Mapping[Question, Bundle],
     as_of: pd.Timestamp,
+    newest_activity: pd.Timestamp | None,
 ) -> dict[str, Any]:
-    """Return plain data that hangs on nothing but the settings, the tables, the models and earlier batches."""
+    """Return plain data that hangs on nothing but the settings, the tables, the models and earlier batches.
+
+    The tables need not hold the activities, of which ``newest_activity`` is the last one known before the as-of.
+    """
     settings = workplace.settings
-    newest = newest_fact(tables, as_of=as_of)
+    known = [one for one in (newest_fact(tables, before=as_of), newest_activity) if one is not None]
+    newest = max(known, default=None)
     return {
         "language": settings.language,
         "calls_a_week": settings.calls_a_week,
@@ -43,19 +47,6 @@ def report_facts(
             for question, frame in frames.items()
         },
     }
-
-
-def newest_fact(tables: CrmTables, *, as_of: pd.Timestamp) -> pd.Timestamp | None:
-    """Return when the last thing that was known before the as-of became known; None where there is nothing."""
-    from features.visibility import effective_time, instant
-
-    latest = []
-    for name in _DATED:
-        times = effective_time(name, tables[name]) if tables.has(name) else np.zeros(0, dtype=np.int64)
-        times = times[times < instant(as_of)]
-        if len(times):
-            latest.append(int(times.max()))
-    return pd.Timestamp(max(latest), unit="us", tz="UTC") if latest else None
 
 
 def _question(

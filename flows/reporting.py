@@ -17,7 +17,7 @@ from flows.wiring import Workplace, registry_of
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.registry import ModelVersion
-    from serving.report import QuestionReport
+    from serving.report_input import QuestionReport
     from serving.report_language import Code
     from serving.store import StoredBatch
 
@@ -33,8 +33,9 @@ def write_batch_report(
 
     ``language`` stands in for the one that was configured when the batch was made.
     """
-    from serving.report import ReportInput, render_report, write_report
+    from serving.report import render_report, write_report
     from serving.report_changes import STALE_AFTER_HOURS
+    from serving.report_input import ReportInput
 
     require_home(home)
     batch = _published(home, batch_id)
@@ -99,7 +100,7 @@ def _published(home: Path, batch_id: str | None) -> StoredBatch:
 
 def _question(home: Path, batch: StoredBatch, version: ModelVersion) -> QuestionReport:
     from models.bundle import load_bundle
-    from serving.report import QuestionReport
+    from serving.report_input import QuestionReport
 
     bundle = load_bundle(version.bundle, version=version.tags["bundle"])
     question = version.question

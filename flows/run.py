@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from features.catalogue import Question
-from features.tables import CrmTables
 from flows import pipeline
 from flows.answers import write_answer, write_refusal
 from flows.changing import explain_changes
@@ -69,24 +68,24 @@ def outcome_dict(outcome: pipeline.TrainOutcome) -> dict[str, Any]:
 @contextmanager
 def extracted_tables(
     workplace: Workplace, *, as_of: pd.Timestamp, progress: Progress
-) -> Iterator[tuple[Extract, CrmTables, Lease]]:
+) -> Iterator[tuple[Extract, Lease]]:
     """Read and check what is new, and hold the home while the block works on it; errors change nothing there."""
     with home_lock(workplace.home):
         with progress.step("Reading and checking the tables") as step:
             extracted = extract(workplace, as_of=as_of, telling=step.tell)
-            tables = extracted.tables
+            tables = extracted.small_tables
             warnings = sum(finding.severity == "warning" for finding in extracted.findings)
             step.outcome = (
                 f"{len(tables['contacts']):,} contacts, {len(tables['deals']):,} deals, "
-                f"{len(tables['activities']):,} activities; {warnings} warnings"
+                f"{extracted.activity_count():,} activities; {warnings} warnings"
             )
         with store_lease(workplace.home) as held:
-            yield extracted, tables, held
+            yield extracted, held
 
 
 def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: Progress) -> RunResult:
     """Extract, check, train if due, score, publish and report; safe to repeat at any point."""
-    with extracted_tables(workplace, as_of=as_of, progress=progress) as (extracted, tables, held):
+    with extracted_tables(workplace, as_of=as_of, progress=progress) as (extracted, held):
         trained: list[pipeline.TrainOutcome] = []
         refused: dict[str, str] = {}
         for question in workplace.settings.questions:
@@ -94,7 +93,7 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
                 continue
             with progress.step(f"Learning what drives {question}") as step:
                 try:
-                    outcome = pipeline.train(workplace, tables, question=question, as_of=as_of, now=now)
+                    outcome = pipeline.train(workplace, extracted, question=question, as_of=as_of, now=now)
                 except NothingToLearnError as error:
                     refused[question] = step.outcome = str(error)
                     write_refusal(workplace, question, error)
@@ -105,7 +104,7 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
                     if not outcome.promoted:
                         step.outcome = f"the version in use stays: {outcome.not_promoted}"
         published = score_and_publish(
-            workplace, extracted, tables, lease=held, as_of=as_of, now=now, refused=refused, progress=progress
+            workplace, extracted, lease=held, as_of=as_of, now=now, refused=refused, progress=progress
         )
         with progress.step("Writing the report"):
             report = report_step(workplace, batch_id=published.batch_id)
@@ -122,7 +121,6 @@ def run(workplace: Workplace, *, as_of: pd.Timestamp, now: datetime, progress: P
 def score_and_publish(
     workplace: Workplace,
     extracted: Extract,
-    tables: CrmTables,
     *,
     lease: Lease,
     as_of: pd.Timestamp,
@@ -135,7 +133,7 @@ def score_and_publish(
     for question in questions:
         with progress.step(f"Scoring {question} and finding the reasons"):
             pipeline.build_features(workplace, extracted, question=question, as_of=as_of)
-            pipeline.score(workplace, tables, question=question, as_of=as_of)
+            pipeline.score(workplace, extracted, question=question, as_of=as_of)
             explain_changes(workplace, extracted, question=question, as_of=as_of)
     with progress.step("Publishing the batch") as step:
         published = pipeline.publish(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 from features.catalogue import Question
 from features.engines.spark_session import SparkSettings
 from features.feature_contract import FeatureSettings
+from features.plausibility import PlausibilitySettings
 from features.properties import PropertySettings
 from features.snapshots import SnapshotSettings
 from features.sources.csv_export.mapping import ExportMapping
@@ -100,7 +101,7 @@ class Settings(BaseModel):
     memory_gigabytes: float | None = Field(
         default=None,
         ge=0.5,
-        description="How much memory a run may use, about; empty means half of what the machine has.",
+        description="How much memory a run may use, about; empty means half of the machine's or its container's.",
     )
     stall_quantile: float = Field(
         default=0.95, gt=0.5, lt=1, description="A deal is stalled once this share of deals had left its stage."
@@ -109,6 +110,7 @@ class Settings(BaseModel):
         default="local", description="What computes behaviour features: this machine, or Apache Spark."
     )
     spark: SparkSettings = SparkSettings()
+    plausibility: PlausibilitySettings = PlausibilitySettings()
     properties: PropertySettings = PropertySettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     features: FeatureSettings = FeatureSettings()

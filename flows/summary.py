@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from features.plausibility import IMPLAUSIBLE, WHAT_TO_DO
 from flows.console import show_table, terminal
+from flows.held import held_words, read_held
 from flows.places import is_here, store_of
 from flows.wiring import registry_of
 
@@ -43,6 +45,8 @@ def show_findings(findings: Sequence[Finding]) -> None:
             for one in sorted(findings, key=lambda one: order[one.severity])
         ],
     )
+    if any(one.code.startswith(IMPLAUSIBLE) for one in findings):
+        terminal().print(f"Compared with the tables of the run before: {WHAT_TO_DO}.", markup=False, highlight=False)
 
 
 def show_outcome(outcome: TrainOutcome) -> None:
@@ -161,6 +165,7 @@ def status_dict(home: Path, *, now: datetime) -> dict[str, Any]:
             "rows": dict(batch.rows),
         },
         "batches": count,
+        "held": read_held(home),
         "models": {
             question: None if version is None else model_dict(version) for question, version in champions.items()
         },
@@ -181,6 +186,8 @@ def show_status(plain: dict[str, Any]) -> None:
             ["as of", batch["as_of"]],
             ["scored", f"{batch['scored_at']} ({batch['age_hours']:g} hours ago)"],
         ]
+    if plain["held"] is not None:
+        rows.append(["held back", held_words(plain["held"])])
     for question, version in plain["models"].items():
         told = "none" if version is None else f"version {version['version']}, publishes {version['tags']['use']}"
         rows.append([f"model for {question}", told])

@@ -104,4 +104,7 @@ data_option = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="The folder of tables, instead of the configured."
 )
 as_of_option = click.option("--as-of", type=Instant(), help="Know only what was known before this instant.")
+accept_option = click.option(
+    "--accept-tables", is_flag=True, help="Go on though the tables look unlike those of the run before."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")

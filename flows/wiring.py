@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import SecretBytes
 from features.sources.base import Source
 from flows.config_file import ConfigurationError
 from flows.console import Ticker
+from flows.machine import machine_memory
 from flows.places import store_of
 from flows.settings import (
     CsvExportSettings,
@@ -46,7 +46,10 @@ ACTIVITIES: Final = "activities.duckdb"
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where one installation keeps everything, and what it was told."""
+    """Where one installation keeps everything, and what it was told.
+
+    ``accepts_tables`` means that a person has seen how unlike last time's the tables are.
+    """
 
     settings: Settings
     rules: PointRules
@@ -55,6 +58,7 @@ class Workplace:
     home: Path
     config: Path | None = None
     public_key: bytes | None = None
+    accepts_tables: bool = False
 
     @property
     def signing_key(self) -> SecretBytes | None:
@@ -92,11 +96,9 @@ class Workplace:
 
     @property
     def memory_bytes(self) -> int:
-        """How much memory a run may use: what the settings say, else half of what the machine has."""
+        """How much memory a run may use: what the settings say, else half of the machine's or its container's."""
         chosen = self.settings.memory_gigabytes
-        if chosen is None:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        return int(chosen * 1024**3)
+        return machine_memory() // 2 if chosen is None else int(chosen * 1024**3)
 
     def activities(self, *, kept: bool = True) -> ActivityWarehouse:
         """Return the warehouse of activities; if it is not ``kept``, one that is forgotten when it is closed."""
@@ -122,7 +124,7 @@ class Workplace:
         return store_of(self.home, settings=self.settings.store)
 
 
-def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
+def make_workplace(*, config: Path, data: Path | None, home: Path, accepts_tables: bool = False) -> Workplace:
     """Build everything that a configuration names; ``data`` replaces the folder that files are read from."""
     settings = load_settings(config)
     source, name = make_source(settings, config=config, data=data, home=home)
@@ -134,6 +136,7 @@ def make_workplace(*, config: Path, data: Path | None, home: Path) -> Workplace:
         home=home,
         config=config,
         public_key=public_key(settings, config=config),
+        accepts_tables=accepts_tables,
     )
 
 

@@ -130,6 +130,7 @@ def label_contacts(
         start=start,
         end=end,
         settings=inputs.snapshots,
+        among=tables.complete_for,
     )
     y_obs = won_within(
         wins=wins,

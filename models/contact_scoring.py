@@ -53,7 +53,10 @@ def contact_population(*, bundle: Bundle, tables: CrmTables, as_of: pd.Timestamp
 
 
 def everyone_at(*, known: CrmTables, as_of: pd.Timestamp, max_idle_days: float | None) -> pd.DataFrame:
-    """List the contacts of tables that hold nothing after ``as_of``, with the reason where one is not in play."""
+    """List the contacts of tables that hold nothing after ``as_of``, with the reason where one is not in play.
+
+    Of tables that have the activities of some contacts alone, these are listed.
+    """
     wins, ids = wins_of(known)
     everyone = np.arange(len(ids))
     now = np.full(len(ids), instant(as_of))
@@ -64,7 +67,10 @@ def everyone_at(*, known: CrmTables, as_of: pd.Timestamp, max_idle_days: float |
         idle = idle_days(contacts=known["contacts"], activities=known["activities"], objects=everyone, as_of=now)
         why_not[~customer & (idle > max_idle_days)] = f"nothing happened for {max_idle_days:g} days"
     frame = pd.DataFrame({"contact_id": ids, "as_of": as_of.as_unit("us"), "not_scored": why_not})
-    return frame.astype({"contact_id": "str"})
+    frame = frame.astype({"contact_id": "str"})
+    if known.complete_for is None:
+        return frame
+    return frame.loc[frame["contact_id"].isin(known.complete_for)].reset_index(drop=True)
 
 
 def contact_matrix(*, bundle: Bundle, tables: CrmTables, population: pd.DataFrame, as_of: pd.Timestamp) -> Matrix:
@@ -74,23 +80,22 @@ def contact_matrix(*, bundle: Bundle, tables: CrmTables, population: pd.DataFram
     return build_matrix(tables=known, snapshots=in_play.reset_index(drop=True), contract=bundle.data.contract)
 
 
+def contact_points(*, bundle: Bundle, tables: CrmTables, snapshots: pd.DataFrame, as_of: pd.Timestamp) -> Points:
+    """Replay the rules of the bundle at the as-of of these snapshots."""
+    known = as_known_at(tables, as_of=as_of)
+    return apply_rules(rules=bundle.data.rules, tables=known, snapshots=snapshots, properties=bundle.data.properties)
+
+
 def score_contacts(
-    *,
-    bundle: Bundle,
-    tables: CrmTables,
-    population: pd.DataFrame,
-    matrix: Matrix,
-    as_of: pd.Timestamp,
-    previous: pd.Series | None,
+    *, bundle: Bundle, points: Points, population: pd.DataFrame, matrix: Matrix, previous: pd.Series | None
 ) -> pd.DataFrame:
     """Return one row of the published contract for each contact of the population.
 
-    ``previous`` holds earlier likelihoods by contact id. Those not in play are listed but not scored.
+    ``points`` and ``matrix`` are those of everyone in play; ``previous`` holds earlier likelihoods by contact id. Those
+    not in play are listed but not scored.
     """
     data = bundle.data
-    known = as_known_at(tables, as_of=as_of)
     snapshots = matrix.snapshots
-    points = apply_rules(rules=data.rules, tables=known, snapshots=snapshots, properties=data.properties)
     probability, uncentred, described = contact_effects(bundle=bundle, matrix=matrix, points=points)
     # One rate for all ranks nobody, so the points do; without points nobody is ranked.
     order = points.total if data.use == "base_rate" else probability

@@ -174,18 +174,23 @@ class _Sizes:
         return cls(view, asked[0].effects, tuple(one.effects for one in asked[1:]), spread)
 
     def again(self, columns: Sequence[int]) -> FloatArray:
-        """Return the size of these columns in each refit."""
+        """Return the size of these columns in each refit, (refits,).
+
+        Refits are measured by contributions that are quick to compute; the size in the fit, measured in the same way,
+        brings them to the scale of the published effects.
+        """
         chosen = list(columns)
         weight = self.view.weight[self.view.few]
-        return np.array([_mean_abs(parts[:, chosen].sum(axis=1), weight) for parts in self.redrawn])
+        sizes = np.array([_mean_abs(parts[:, chosen].sum(axis=1), weight) for parts in self.redrawn])
+        base = 0.0 if self.fitted is None else _mean_abs(self.fitted[:, chosen].sum(axis=1), weight)
+        return sizes * (self.view.size(columns) / base) if base > 0 else sizes * 0.0
 
     def told(self, columns: Sequence[int]) -> dict[str, Any]:
         size = self.view.size(columns)
         low = high = None
         if self.fitted is not None and len(self.redrawn) > 1:
-            base = _mean_abs(self.fitted[:, list(columns)].sum(axis=1), self.view.weight[self.view.few])
-            part = half_width(self.again(columns), self.spread) / base if base > 0 else 0.0
-            low, high = size * max(0.0, 1.0 - part), size * (1.0 + part)
+            half = half_width(self.again(columns), self.spread)
+            low, high = max(0.0, size - half), size + half
         return {"mean_abs_effect": size, "low": low, "high": high}
 
     def ranked(self, described: list[dict[str, Any]], *, contract: Sequence[Feature]) -> list[dict[str, Any]]:

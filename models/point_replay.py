@@ -134,6 +134,16 @@ def apply_rules(
     )
 
 
+def one_after_the_other(parts: Sequence[Points]) -> Points:
+    """Return the points of several lists of snapshots, by the same rules and of the same tables, as of one list."""
+    return replace(
+        parts[0],
+        hundredths=np.concatenate([part.hundredths for part in parts]),
+        times=np.concatenate([part.times for part in parts]),
+        judged=np.concatenate([part.judged for part in parts]),
+    )
+
+
 def points_given(criterion: Criterion, times: FloatArray) -> Int64Array:
     """Return the points of a criterion in hundredths, rounded, its own cap applied."""
     given = np.round(times * (criterion.points * _HUNDREDTHS)).astype(np.int64)

@@ -90,6 +90,7 @@ class CriteriaAtSnapshots:
     """
 
     def __init__(self, *, tables: CrmTables, snapshots: pd.DataFrame, properties: PropertySettings) -> None:
+        tables.require_complete(snapshots["contact_id"])
         self._tables = tables
         self._properties = properties
         self._ids = pd.Index(tables["contacts"]["contact_id"])

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from models.boosting import FloatArray
 from models.bootstrap import cluster_weights, interval
@@ -93,12 +94,14 @@ def learn_points(
     sign = np.sign([criterion.points for criterion in criteria])
     weight = min(1.0, _DAYS_PER_MONTH / past.inputs.horizon_days)
     problem = _Problem.build(times=times, won=past.won, cold=cold, on_deals=on_deals, sign=sign)
-    value = problem.solve(np.full(len(past.won), weight), start=None)
-    draws = [
-        problem.solve(row * weight, start=value)
-        for block in cluster_weights(cluster=past.contacts, replicates=replicates, seed=seed)
-        for row in block
-    ]
+    # Hundreds of small problems: threads of linear algebra would wait for each other most of the time.
+    with threadpool_limits(1):
+        value = problem.solve(np.full(len(past.won), weight), start=None)
+        draws = [
+            problem.solve(row * weight, start=value)
+            for block in cluster_weights(cluster=past.contacts, replicates=replicates, seed=seed)
+            for row in block
+        ]
     scale = double / np.log(2.0)
     ranges = [interval(column * scale) for column in np.array(draws).T]
     reasons = {item.column: item.reason for item in points.left_out}

@@ -93,7 +93,7 @@ def in_id_order(tables: CrmTables) -> CrmTables:
     frames = dict(tables.frames)
     for table, key in (("contacts", "contact_id"), ("deals", "deal_id")):
         frames[table] = frames[table].sort_values(key, kind="stable", ignore_index=True)
-    return CrmTables(frames=frames, absent=tables.absent)
+    return replace(tables, frames=frames)
 
 
 def protocol_of(cutoffs: Cutoffs) -> Protocol:

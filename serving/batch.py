@@ -42,8 +42,9 @@ class Batch:
 
     The frames hold the contract's columns without ``batch_id`` and ``scored_at``. ``summary`` is plain JSON data
     and part of the content, so nothing in it may depend on when it was made. No part of the content: ``cards``, by
-    question what the model that scored is and how it was judged, and ``gone``, by question why objects that the
-    latest batch holds are not in this one, for those of which the reason is known.
+    question what the model that scored is and how it was judged, ``gone``, by question why objects that the latest
+    batch holds are not in this one, for those of which the reason is known, and ``in_crm``, by question the ids that
+    the CRM holds: what is gone and not among them was erased.
     """
 
     batch_id: str
@@ -55,6 +56,7 @@ class Batch:
     summary: dict[str, Any]
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     gone: Mapping[str, Mapping[str, Gone]] = field(default_factory=dict)
+    in_crm: Mapping[str, pd.Index] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _BATCH_ID.fullmatch(self.batch_id) or self.batch_id == LATEST:
@@ -74,6 +76,12 @@ class Batch:
         """The frames that are part of this batch, by question."""
         both = {"contacts": self.contacts, "deals": self.deals}
         return {question: frame for question, frame in both.items() if frame is not None}
+
+    def why_gone(self, question: str, object_id: str) -> Gone | None:
+        """Say why an object that the latest batch holds is not in this one; None where it is only scored no more."""
+        known = self.gone.get(question, {}).get(object_id)
+        held = self.in_crm.get(question)
+        return Gone("erased") if known is None and held is not None and object_id not in held else known
 
 
 @dataclass(frozen=True)

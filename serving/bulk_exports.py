@@ -246,6 +246,16 @@ class BulkExports:
         replace_file(folder / "export.json", json.dumps(asdict(export)).encode())
 
 
+def forget_exports(folder: Path, *, question: str) -> int:
+    """Remove all exports of a question, those of jobs under ``api`` and those of people beside it; return how many."""
+    made = [path for path in folder.glob(f"{question}*") if path.is_file()]
+    asked = folder.glob("api/*/export.json")
+    made += [file.parent for file in asked if json.loads(file.read_bytes())["request"]["question"] == question]
+    for path in made:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return len(made)
+
+
 def plain_filter(chosen: Filter) -> dict[str, Any]:
     """Return a filter as plain data; ``read_filter`` reads it back."""
     told = {name: value for name, value in asdict(chosen).items() if value not in ((), None)}

@@ -13,7 +13,7 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from serving.batch import Gone, StoredBatch
+from serving.batch import Batch, StoredBatch
 from serving.bulk import fetch_columns, python_values
 from serving.contract import contract_of
 from serving.schema import SCORES, removed
@@ -66,19 +66,18 @@ def _objects(values: list[Any]) -> np.ndarray:
     return array
 
 
-def record_gone(
-    connection: Connection, question: str, ids: list[str], *, sequence: int, known: dict[str, Gone]
-) -> None:
-    """Leave a tombstone for each id that the new latest batch holds no more."""
+def record_gone(connection: Connection, question: str, ids: list[str], *, sequence: int, batch: Batch) -> None:
+    """Leave a tombstone for each id that a new latest batch holds no more."""
+    whys = {object_id: batch.why_gone(question, object_id) for object_id in ids}
     rows = [
         {
             "question": question,
             "object_id": object_id,
             "sequence": sequence,
-            "reason": known[object_id].reason if object_id in known else NO_LONGER_SCORED,
-            "merged_into": known[object_id].merged_into if object_id in known else None,
+            "reason": NO_LONGER_SCORED if why is None else why.reason,
+            "merged_into": None if why is None else why.merged_into,
         }
-        for object_id in ids
+        for object_id, why in whys.items()
     ]
     if rows:
         connection.execute(removed.insert(), rows)

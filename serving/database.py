@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -90,6 +90,26 @@ class Database:
                         connection.execute(text("SET LOCAL statement_timeout = 0"))
                         connection.execute(select(func.pg_advisory_xact_lock(_PUBLISH_LOCK)))
                     yield connection
+        except (SQLAlchemyError, self._driver_error) as error:
+            raise self._explained(error) from error
+
+    def scrub(self, tables: Sequence[str]) -> None:
+        """Clear what removed rows leave behind: in SQLite's file and log, in PostgreSQL as dead rows of ``tables``."""
+        statements = (
+            ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
+            if self._is_sqlite
+            else tuple(f"VACUUM {name}" for name in tables)
+        )
+        try:
+            raw = self._engine.raw_connection()
+            try:
+                driver: Any = raw.driver_connection
+                if not self._is_sqlite:
+                    driver.autocommit = True
+                for statement in statements:
+                    driver.execute(statement).close()
+            finally:
+                raw.invalidate()
         except (SQLAlchemyError, self._driver_error) as error:
             raise self._explained(error) from error
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from features.errors import LeadScoringError
 from serving import charts, report_numbers, report_pictures
-from serving.report_changes import STALE_AFTER_HOURS, age_of
-from serving.report_language import Code, language
+from serving.report_changes import age_of
+from serving.report_input import ReportInput
+from serving.report_language import language
 from serving.report_numbers import inert
 from serving.report_sentences import compared_in_words, titled, why_not_available
 from serving.report_view import view_of
-
-Published = Literal["model", "rules", "stage_rate", "base_rate", "none"]
-Row = Mapping[str, Any]
 
 MOST_BYTES: Final = 1_000_000
 METRICS: Final[Mapping[str, int]] = {
@@ -51,74 +48,13 @@ class ReportError(LeadScoringError):
     """The report could not be made or written; what was there before is untouched."""
 
 
-@dataclass(frozen=True)
-class QuestionReport:
-    """What the report says about one question.
-
-    ``evaluation`` is the Evaluation JSON; its ``scorers`` may be empty if no test was possible. ``drivers`` are
-    families by size, as ``models.drivers`` describes them; ``drivers_before`` are those of the model before (families,
-    and trained_as_of). ``scores`` are the published rows. Effects
-    are differences of probability. If the percentages of what is published failed their test they are not
-    ``calibrated``: the rows then hold at most an order. ``support`` says how far ahead the history goes: horizon_days
-    or days by pipelines. ``drift`` compares the scored rows with the training past, ``changes`` counts what changed
-    since the batch before, and ``groups`` counts the scored by the values of some columns.
-    """
-
-    question: Literal["contacts", "deals"]
-    evaluation: Row
-    published: Published
-    model_version: str
-    drivers: Sequence[Row]
-    scores: pd.DataFrame
-    stages: Sequence[Row] = ()
-    left_out: Sequence[Row] = ()
-    support: Row | None = None
-    calibrated: bool = True
-    drift: Row | None = None
-    trained_as_of: pd.Timestamp | None = None
-    drivers_before: Row | None = None
-    changes: Row | None = None
-    groups: Mapping[str, Sequence[Row]] | None = None
-
-
-@dataclass(frozen=True)
-class ReportInput:
-    """All that one report shows; times carry their zone.
-
-    ``newest_fact`` is when the last thing that the tables tell happened. Data older than ``stale_after_hours`` (None:
-    an invented history does not age) and models older than ``retrain_after_days`` are told to be.
-    """
-
-    title: str
-    as_of: pd.Timestamp
-    scored_at: pd.Timestamp
-    batch_id: str
-    source: str
-    table_rows: Mapping[str, int]
-    findings: Sequence[Row]
-    questions: Sequence[QuestionReport]
-    language: Code = "en"
-    calls_a_week: float | None = None
-    newest_fact: pd.Timestamp | None = None
-    stale_after_hours: float | None = STALE_AFTER_HOURS
-    retrain_after_days: float | None = None
-
-
 def render_report(report: ReportInput) -> str:
     """Return the whole page; the same input gives the same text.
 
     Raises ``ReportError`` if the page would be larger than one megabyte.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     lang = language(report.language)
-    page = environment.get_template("report.html.j2").render(
+    page = _template().render(
         report=report,
         views=[
             view_of(lang, question, as_of=report.as_of.to_pydatetime(), calls_a_week=report.calls_a_week)
@@ -176,6 +112,20 @@ def write_report(html: str, path: Path) -> None:
         ) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+@cache
+def _template() -> jinja2.Template:
+    """Return the compiled template: compiling it takes longer than filling it in."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
 
 
 def _shown(value: Any) -> Any:

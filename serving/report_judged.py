@@ -17,7 +17,7 @@ from serving.report_language import Language
 from serving.report_numbers import finite
 
 if TYPE_CHECKING:
-    from serving.report import QuestionReport
+    from serving.report_input import QuestionReport
 
 Row = Mapping[str, Any]
 

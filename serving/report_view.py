@@ -23,7 +23,7 @@ from serving.report_rules import RulesView, rules_view
 from serving.report_segments import SegmentTable, absent_sentence, segment_tables
 
 if TYPE_CHECKING:
-    from serving.report import QuestionReport
+    from serving.report_input import QuestionReport
 
 Row = Mapping[str, Any]
 

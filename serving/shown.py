@@ -21,10 +21,14 @@ def each_way(reasons: Sequence[Mapping[str, Any]], *, most: int = EACH_WAY) -> l
 
 
 def with_rest(reasons: Sequence[Mapping[str, Any]], *, most: int = EACH_WAY) -> list[dict[str, Any]]:
-    """Return words and effect of what is shown, and of what is left as one, so that all add up."""
+    """Return words and effect of what is shown, and of what is left as one, so that all add up.
+
+    >>> with_rest([{"words": "was in touch", "effect": 0.2}, {"words": "its size", "effect": 0.0}])
+    [{'words': 'was in touch', 'effect': 0.2}]
+    """
     shown = each_way(reasons, most=most)
     told = [{"words": one["words"], "effect": one["effect"]} for one in shown]
-    if len(shown) < len(reasons):
+    if len(shown) < sum(one["effect"] != 0 for one in reasons):
         rest = sum(one["effect"] for one in reasons) - sum(one["effect"] for one in shown)
         told.append({"words": REST, "effect": rest})
     return told

@@ -32,7 +32,7 @@ from serving.database import Database, ReadOnlyStoreError, StoreBusyError, Store
 from serving.leases import Lease, LeaseHeldError, LeaseLostError
 from serving.migration import HEAD, upgrade, version_of
 from serving.retention import drop, to_drop
-from serving.schema import SCORES, batches, latest, model_cards
+from serving.schema import SCORES, batches, latest, model_cards, removed
 from serving.settings import StoreSettings
 
 __all__ = [
@@ -151,7 +151,7 @@ class ScoreStore:
         load(connection, SCORES[question], frame, batch_id=batch.batch_id)
         if backfill:
             return False
-        record_gone(connection, question, gone, sequence=head["sequence"], known=dict(batch.gone.get(question, {})))
+        record_gone(connection, question, gone, sequence=head["sequence"], batch=batch)
         if before is None:
             connection.execute(latest.insert(), {"question": question, "batch_id": batch.batch_id})
         else:
@@ -165,6 +165,10 @@ class ScoreStore:
             with self.writing() as connection:
                 drop(connection, batch_id)
         return gone
+
+    def scrub(self) -> None:
+        """Let nothing be left of rows that were removed."""
+        self._database.scrub([table.name for table in (*SCORES.values(), batches, removed)])
 
     def acquire_lease(self, *, holder: str, now: datetime, seconds: float, known_dead: str | None = None) -> Lease:
         """Take the right to publish; raise ``LeaseHeldError`` while another holder is alive."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.engine import Connection
 
 from serving.batch import StoredBatch, to_microseconds
@@ -43,6 +43,7 @@ class Filter:
 
 
 EVERYTHING: Final = Filter()
+_LEAST_GAP: Final = 0.01
 _ONCE: Final = BATCH_WIDE | {"batch_id"}
 
 
@@ -289,7 +290,7 @@ def disagreements(store: ScoreStore, question: str, batch: StoredBatch, *, rows:
 
     For contacts the habit is the points' probability, where exactly one of the two ranks the contact high, and tier and
     points are told as well, which are there where probabilities are not; for deals it is the probability set by hand
-    for the stage.
+    for the stage. Those that are alike to a percentage point are left out.
     """
     contract = contract_of(question)
     table = SCORES[question]
@@ -305,8 +306,8 @@ def disagreements(store: ScoreStore, question: str, batch: StoredBatch, *, rows:
     )
     if question == "contacts":
         query = query.add_columns(table.c.tier, table.c.points)
-        query = query.where(table.c.agreement.in_(("model_only", "points_only")))
+        query = query.where(table.c.agreement.in_(("model_only", "points_only")), or_(gap.is_(None), gap >= _LEAST_GAP))
     else:
-        query = query.where(gap.is_not(None))
+        query = query.where(gap >= _LEAST_GAP)
     with store.reading() as connection:
         return [] if connection is None else [dict(row) for row in connection.execute(query).mappings()]

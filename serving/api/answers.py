@@ -58,8 +58,8 @@ def batch_headers(service: Service, batch: StoredBatch) -> dict[str, str]:
 
 
 def entity_tag(request: Request, batch: StoredBatch, *asked: Any) -> str:
-    """Name an answer by what it depends on; a batch never changes, so this is all that it does."""
-    parts = [batch.batch_id, batch.digest, request.url.path, _coding(request), list(asked)]
+    """Name an answer by what it depends on; of a batch nothing changes but that rows are erased."""
+    parts = [batch.batch_id, batch.digest, dict(batch.rows), request.url.path, _coding(request), list(asked)]
     return f'"{hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]}"'
 
 

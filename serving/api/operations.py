@@ -25,7 +25,7 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; f
 
 
 def readiness(service: Service) -> dict[str, Any]:
-    """Say of each question whether its latest scores are fresh, stale or missing."""
+    """Say of each question whether its latest scores are fresh, stale or missing, and whether tables are held back."""
     latest = service.latest()
     states = {
         question: "missing" if question not in latest else "stale" if service.is_stale(latest[question]) else "fresh"
@@ -33,7 +33,7 @@ def readiness(service: Service) -> dict[str, Any]:
     }
     told = set(states.values())
     status = "empty" if told == {"missing"} else "stale" if "stale" in told else "ready"
-    return {"status": status, "scores": states}
+    return {"status": status, "scores": states, "tables_held": service.held.exists()}
 
 
 def make_router() -> APIRouter:
@@ -67,6 +67,7 @@ def make_router() -> APIRouter:
             service.metrics.age.labels(question).set(age)
             service.metrics.stale.labels(question).set(service.is_stale(batch))
             service.metrics.rows.labels(question).set(batch.rows[question])
+        service.metrics.held.set(service.held.exists())
         return Response(generate_latest(service.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/v1/batches", tags=["batches"], summary="The batches that are kept, the newest first")

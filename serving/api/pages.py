@@ -16,6 +16,7 @@ from serving.api.access import count, count_failure, service_of
 from serving.api.operations import readiness, report_file
 from serving.api.problems import Problem
 from serving.api.service import Service
+from serving.batch import StoredBatch
 from serving.contract import contract_of, read_reasons
 from serving.cursors import is_storable
 from serving.keys import find_key, verify_key
@@ -129,7 +130,7 @@ def make_router(templates: Environment) -> APIRouter:
     def start(request: Request, session: SignedIn) -> Response:
         service = service_of(request)
         latest = service.latest()
-        lists = {question: _disagreements(service, question, batch.batch_id) for question, batch in latest.items()}
+        lists = {question: _disagreements(service, question, batch) for question, batch in latest.items()}
         newest = max(latest.values(), key=lambda batch: batch.sequence, default=None)
         report = newest is not None and (service.reports / f"{newest.batch_id}.html").is_file()
         return page(
@@ -172,12 +173,12 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(text, max_num_fields=10).items()}
 
 
-def _disagreements(service: Service, question: str, batch_id: str) -> list[Mapping[str, Any]]:
-    """Look for them once a batch: it never changes, and a large one takes seconds to look through."""
+def _disagreements(service: Service, question: str, batch: StoredBatch) -> list[Mapping[str, Any]]:
+    """Look for them once a batch, for a large one takes seconds to look through, and again where rows were erased."""
+    content = f"{batch.batch_id} {batch.rows[question]}"
     known = service.remembered.get(question)
-    if known is None or known[0] != batch_id:
-        batch = service.store.batch(question, batch_id)
-        known = (batch_id, disagreements(service.store, question, batch, rows=10))
+    if known is None or known[0] != content:
+        known = (content, disagreements(service.store, question, batch, rows=10))
         service.remembered[question] = known
     return known[1]
 

@@ -59,6 +59,9 @@ class Metrics:
         self.stale = Gauge(
             "leadline_scores_stale", "1 where the latest scores are too old.", ["question"], registry=self.registry
         )
+        self.held = Gauge(
+            "leadline_tables_held", "1 while the last tables are held back as implausible.", registry=self.registry
+        )
         self.rows = Gauge("leadline_batch_rows", "Rows of the latest batch.", ["question"], registry=self.registry)
 
 
@@ -73,6 +76,7 @@ class Service:
     settings: ApiSettings
     exports: BulkExports
     reports: Path
+    held: Path
     audit: AuditLog
     metrics: Metrics
     limit: RateLimit
@@ -98,6 +102,7 @@ def make_service(*, store: ScoreStore, home: Path, settings: ApiSettings, clock:
         settings=settings,
         exports=BulkExports(home / "exports" / "api", store, settings, clock),
         reports=home / "reports",
+        held=home / "held.json",
         audit=AuditLog(home / "audit"),
         metrics=Metrics(),
         limit=RateLimit(per_minute=settings.requests_per_minute),

@@ -58,6 +58,8 @@ class Ledger:
         home.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(home / LEDGER_FILE, timeout=busy_seconds, isolation_level=None)
         try:
+            # What is erased must be gone from the file.
+            self._connection.execute("PRAGMA secure_delete=ON")
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._connection.execute("BEGIN EXCLUSIVE")
             for statement in _SCHEMA.split(";\n"):
@@ -149,6 +151,22 @@ class Ledger:
             "(SELECT run FROM runs WHERE question = ?)",
             (question,),
         )
+
+    def erase(self, question: str, object_ids: Sequence[str]) -> int:
+        """Forget all that was written to some objects; return how many writes that were."""
+        erased = 0
+        with self.whole():
+            for object_id in object_ids:
+                erased += self._connection.execute(
+                    "DELETE FROM writes WHERE object_id = ? AND run IN (SELECT run FROM runs WHERE question = ?)",
+                    (object_id, question),
+                ).rowcount
+                self._connection.execute(
+                    "DELETE FROM present WHERE question = ? AND object_id = ?", (question, object_id)
+                )
+        # Space that was freed before is cleared as well.
+        self._connection.execute("VACUUM")
+        return erased
 
     def last_undoable(self, question: str) -> tuple[int, str, list[Write]]:
         """Return the last run that was not undone, its batch, and what of it no later run has overwritten."""

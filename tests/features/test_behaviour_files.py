@@ -59,11 +59,15 @@ def in_memory(facts: list[Happening], asked: list[tuple[str, int]], contract: Fe
         as_of=np.array([as_of for _, as_of in asked]),
         plan=contract.behaviour,
     )
-    return in_order(pd.concat([table_of(asked).to_pandas(), pd.DataFrame(columns)], axis=1))
+    told = pd.DataFrame(columns)
+    for name in ("first_kind", "last_kind"):
+        told[name] = [None if np.isnan(place) else contract.plan.kinds[int(place)] for place in told[name]]
+    return in_order(pd.concat([table_of(asked).to_pandas(), told], axis=1))
 
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    frame["contact_id"] = frame["contact_id"].astype("str")
+    words = ["contact_id", "first_kind", "last_kind"]
+    frame[words] = frame[words].astype("str")
     return frame.sort_values(["contact_id", "as_of"], ignore_index=True)
 
 

@@ -234,6 +234,25 @@ def test_nothing_at_all_is_an_error() -> None:
     assert [finding.code for finding in findings if finding.severity == "error"] == ["empty-table"]
 
 
+def test_activities_in_parts_are_found_wrong_as_they_are_together() -> None:
+    wrong: list[dict[str, Any]] = [
+        {"contact_id": "c8"},
+        {"deal_id": "d1", "direction": "sideways"},
+        {},
+        {"contact_id": "c9", "occurred_at": "1901-01-01T00:00:00Z"},
+        {"contact_id": "c7", "occurred_at": "2024-05-01T00:00:00Z"},
+    ]
+    tables = make_tables(**{**SOUND, "activities": wrong})
+    as_of = pd.Timestamp("2024-03-01T00:00:00Z")
+    activities = tables["activities"]
+
+    parts = [activities.iloc[:2], activities.iloc[2:2], activities.iloc[2:]]
+    found = check_tables(tables.without_activities(), as_of=as_of, activities=parts)
+
+    assert {one.code for one in found} >= {"unknown-contact", "bad-value", "unattached-activity", "impossible-time"}
+    assert found == check_tables(tables, as_of=as_of)
+
+
 def test_checks_repair_nothing() -> None:
     tables = make_tables(**{**SOUND, "activities": [{"activity_id": "a9"}]})
     before = tables.digest()

@@ -145,6 +145,7 @@ def test_unknown_and_missing_ids_have_the_code_minus_one() -> None:
 def test_the_newest_fact_is_the_last_that_was_known_before() -> None:
     tables = make_tables(
         contacts=[{"contact_id": "c1", "created_at": "2026-01-01T00:00Z"}],
+        deals=[{"deal_id": "d1", "created_at": "2026-01-03T00:00Z"}],
         activities=[
             {
                 "activity_id": "a",
@@ -157,5 +158,6 @@ def test_the_newest_fact_is_the_last_that_was_known_before() -> None:
     )
 
     assert newest_fact(tables, before=at("2026-02-01")) == at("2026-01-05")
-    assert newest_fact(tables, before=at("2026-01-05")) == at("2026-01-01")
+    assert newest_fact(tables, before=at("2026-01-05")) == at("2026-01-03")
+    assert newest_fact(tables, before=at("2026-01-03")) == at("2026-01-01")
     assert newest_fact(tables, before=at("2026-01-01")) is None

@@ -166,6 +166,20 @@ def test_only_the_activities_of_the_asked_contacts_are_read(warehouse: ActivityW
     assert sorted(read["contact_id"]) == ["c1", "c3"]
 
 
+def test_the_newest_activity_is_the_last_that_was_known_before(warehouse: ActivityWarehouse) -> None:
+    rows = [
+        activity("1", occurred_at="2026-01-02T00:00Z", known_at="2026-01-05T00:00Z"),
+        activity("2", occurred_at="2026-01-03T00:00Z"),
+    ]
+    with warehouse.extending([part("a", *rows)]):
+        pass
+
+    newest = [warehouse.newest(before=instant(pd.Timestamp(day, tz="UTC"))) for day in ("2026-01-06", "2026-01-05")]
+
+    assert newest == [instant(pd.Timestamp(day, tz="UTC")) for day in ("2026-01-05", "2026-01-03")]
+    assert warehouse.newest(before=instant(pd.Timestamp("2026-01-03", tz="UTC"))) is None
+
+
 def test_findings_of_known_parts_are_told_again(warehouse: ActivityWarehouse) -> None:
     finding = Finding("warning", "odd", "activities", "one odd row", "type", 1, ("row 1",))
     parts = [part("a", activity("1"), findings=(finding,))]

@@ -46,7 +46,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory, installed: Installed) -> Sc
     workplace = installed.copied_to(tmp_path_factory.mktemp("scored")).workplace
     extracted = extract(workplace, as_of=WEEK_LATER)
     pipeline.build_features(workplace, extracted, question="contacts", as_of=WEEK_LATER)
-    file = pipeline.score(workplace, extracted.tables, question="contacts", as_of=WEEK_LATER)
+    file = pipeline.score(workplace, extracted, question="contacts", as_of=WEEK_LATER)
     rows = pd.read_parquet(file).set_index("contact_id")
     return Scored(workplace, extracted, rows["close_likelihood"] - rows["previous_likelihood"])
 

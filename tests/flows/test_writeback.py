@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from features.sources.hubspot_sandbox.limits import Plan
 from features.sources.hubspot_sandbox.server import serving
 from tests.features.hubspot_accounts import TOKEN, VirtualClock
 from tests.flows.commands import END, Installed, leadline, leadline_json, tiny_tables, write_config
+from tests.flows.test_erasing import files_that_name
 
 CANARY = "canary.person@example.org"
 CONFIG = """\
@@ -195,3 +197,17 @@ def test_the_demo_reads_its_crm_from_hubspot_and_writes_the_scores_back(tmp_path
     assert "Writing the scores of contacts back into HubSpot" in result.stderr
     assert (tmp_path / "home" / "writeback.db").exists()
     assert (tmp_path / "home" / "exports" / "contacts.csv").stat().st_size > 10_000
+
+
+def test_an_erased_contact_is_in_nothing_that_was_landed(connected: Connected, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(connected.home, home)
+    contacts = connected.account.objects["contacts"]
+    number, email = next((key, one.values["email"]) for key, one in contacts.items() if one.values.get("email"))
+    before = files_that_name(home, email)
+
+    said = leadline_json("erase", str(number), "--home", home)
+
+    assert str(landing_file(home).relative_to(home)) in before
+    assert files_that_name(home, email) == []
+    assert (said["landed"], said["score_rows"]) == (1, 1)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from features.tables import CrmTables
 from models.bundle import Bundle
-from models.contact_scoring import contact_matrix, contact_population, score_contacts
+from models.contact_scoring import contact_matrix, contact_points, contact_population, score_contacts
 from models.deal_scoring import deal_matrix, deal_population, score_deals
 from serving.contract import check_rows, contract_of
 
@@ -16,9 +16,8 @@ def score(bundle: Bundle, tables: CrmTables, as_of: pd.Timestamp, *, previous: p
     if bundle.data.question == "contacts":
         population = contact_population(bundle=bundle, tables=tables, as_of=as_of)
         matrix = contact_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)
-        frame = score_contacts(
-            bundle=bundle, tables=tables, population=population, matrix=matrix, as_of=as_of, previous=previous
-        )
+        points = contact_points(bundle=bundle, tables=tables, snapshots=matrix.snapshots, as_of=as_of)
+        frame = score_contacts(bundle=bundle, points=points, population=population, matrix=matrix, previous=previous)
     else:
         population = deal_population(tables=tables, as_of=as_of, staleness=bundle.data.staleness)
         matrix = deal_matrix(bundle=bundle, tables=tables, population=population, as_of=as_of)

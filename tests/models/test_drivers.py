@@ -241,3 +241,34 @@ def test_refits_draw_whole_objects_and_no_more_rows_than_allowed() -> None:
     )
     assert refits.spread == pytest.approx(0.5)
     assert refits_of(None, calibrator=Calibrator(), pipelines=None, settings=DriverSettings(), seed=1) is None
+
+
+def test_refits_are_ranked_on_the_scale_of_the_published_effects() -> None:
+    families = ("stage", "pace", "recency", "people")
+    contract = [
+        Feature(name=f"f{place}", family=family, unit="count", words="x") for place, family in enumerate(families)
+    ]
+    rows = pd.DataFrame({feature.name: [0.0, 1.0, 2.0, 3.0] for feature in contract})
+
+    def model(scale: float) -> Refitted:
+        return Refitted(
+            probability=lambda values, _: sigmoid(scale * (values.to_numpy()[:, 0] - 1.5)),
+            contributions=lambda values: scale * (values.to_numpy() - 1.5) * np.array([0.1, 0.2, 0.3, 0.4]),
+        )
+
+    told = drivers(
+        # The first three are the largest in what is published, the last three in the contributions.
+        effects=Effects(base_rate=0.5, by_feature=np.outer([-1.0, -1.0, 1.0, 1.0], [0.4, 0.3, 0.2, 0.1])),
+        features=rows,
+        contract=contract,
+        y_obs=np.zeros(4),
+        weight=np.ones(4),
+        objects=np.arange(4),
+        refits=Refits(
+            fitted=model(1.0), redrawn=(model(0.99), model(1.01)), spread=1.0, calibrator=Calibrator(), pipelines=None
+        ),
+    )
+
+    assert [(family["family"], family["in_top_three"]) for family in told] == [
+        ("stage", 2), ("pace", 2), ("recency", 2), ("people", 0),
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ import pandas as pd
 
 from features.catalogue import FAMILY_WORDS
 from models.evaluation import Protocol, Verdict, evaluate
-from serving.report import QuestionReport, ReportInput
+from serving.report_input import QuestionReport, ReportInput
 from tests.serving.conftest import make_contact, make_deal, unscored_deal
 
 AS_OF = pd.Timestamp("2026-03-01T00:00:00Z")

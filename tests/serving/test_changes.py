@@ -109,6 +109,14 @@ def test_what_the_next_batch_lacks_leaves_a_tombstone_that_says_why(store: Score
     ]
 
 
+def test_what_the_crm_holds_no_more_was_erased_and_what_it_holds_is_only_scored_no_more(store: ScoreStore) -> None:
+    store.publish(day(1, [scored(name, 0.3) for name in "abc"]))
+
+    store.publish(day(2, [scored("a", 0.3)], in_crm={"contacts": pd.Index(["a", "b"])}))
+
+    assert tombstones(store) == [("b", 2, "no_longer_scored", None), ("c", 2, "erased", None)]
+
+
 def test_a_merged_object_names_its_survivor() -> None:
     with pytest.raises(StoreError, match="must name the one it was merged into"):
         Gone("merged")

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from serving.contract import check_rows
-from serving.report import MOST_BYTES, QuestionReport, ReportError, render_report, write_report
+from serving.report import MOST_BYTES, ReportError, render_report, write_report
+from serving.report_input import QuestionReport
 from tests.serving.conftest import make_contact, make_deal, unscored_deal
 from tests.serving.reports import (
     AS_OF,

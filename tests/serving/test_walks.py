@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from serving.batch import Gone
 from serving.contract import CONTRACTS
 from serving.store import ScoreStore, StoreSettings
-from serving.walks import BatchGoneError, Filter, history, read_changes, read_chunk, walk
+from serving.walks import BatchGoneError, Filter, disagreements, history, read_changes, read_chunk, walk
 from tests.serving.conftest import APRIL, MARCH, make_batch, make_contact, make_deal, unscored_deal
 from tests.serving.test_changes import day, scored
 
@@ -151,6 +151,27 @@ def truth(store: ScoreStore) -> dict[str, Any]:
         name: (round(values[0] / 0.005), *values[1:])
         for name, values in zip(rows["contact_id"], found.itertuples(index=False), strict=True)
     }
+
+
+def test_who_is_judged_alike_is_in_no_list_of_disagreements(store: ScoreStore) -> None:
+    def judged(contact_id: str, points: float) -> dict[str, Any]:
+        return scored(contact_id, 0.3, points_likelihood=points, agreement="model_only")
+
+    store.publish(
+        day(
+            1,
+            [
+                judged("alike", 0.295),
+                judged("near", 0.25),
+                judged("far", 0.1),
+                scored("other", 0.3, agreement="both_low"),
+            ],
+        )
+    )
+
+    listed = disagreements(store, "contacts", store.batch("contacts"), rows=10)
+
+    assert [one["id"] for one in listed] == ["far", "near"]
 
 
 def test_a_job_is_told_each_change_once(store: ScoreStore) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
 from features.findings import Finding
-from features.sources.hubspot.client import HubSpotClient, MissingScopeError, RefusedRequestError, next_cursor
+from features.sources.hubspot.client import RefusedRequestError, next_cursor
 from features.sources.hubspot.definitions import read_definitions
 from features.sources.hubspot.instants import instant, iso, millis
-from features.sources.hubspot.kinds import HubSpotSettings, Kind, kinds_of
-from features.sources.hubspot.landing import Landing
+from features.sources.hubspot.kinds import Kind, kinds_of
 from features.sources.hubspot.lanes import run_side_by_side
 from features.sources.hubspot.linking import inline_links, read_links
 from features.sources.hubspot.positions import Position, digest_of
+from features.sources.hubspot.reading import Reading
 from features.sources.hubspot.streams import read_email_events, read_web_events
 
 SEARCH_PAGE: Final = 200
@@ -29,20 +29,9 @@ _MANY: Final = 100
 _LARGE_SHARE: Final = 0.1
 
 
-def _say_nothing(_words: str) -> None:
-    """Say nothing."""
-
-
 @dataclass
-class Sync:
-    """One reading of an account at an instant. ``tell`` is told in words how far it has come."""
-
-    client: HubSpotClient
-    landing: Landing
-    settings: HubSpotSettings
-    now: datetime
-    tell: Callable[[str], None] = _say_nothing
-    findings: list[Finding] = field(default_factory=list)
+class Sync(Reading):
+    """Reads all that an account has, kind by kind, and goes on where an earlier one ended."""
 
     def run(self) -> list[Finding]:
         """Read all that is new and return what could not be read; what is read before an error is kept."""
@@ -64,30 +53,6 @@ class Sync:
         if self.settings.web_events:
             self.optional("web events", "activities", partial(read_web_events, self))
         return self.findings
-
-    @property
-    def horizon(self) -> datetime:
-        """Return up to when search is believed."""
-        return self.now - timedelta(minutes=self.settings.index_lag_minutes)
-
-    def optional(self, stream: str, table: str, read: Callable[[], None]) -> None:
-        """Read a stream; where the token or the tier does not allow it, say so and go on."""
-        try:
-            read()
-        except MissingScopeError as error:
-            message = f"{stream} of HubSpot are not read: {error} Without them the scores rest on the rest."
-            self.findings.append(Finding("warning", "stream-skipped", table, message))
-        except RefusedRequestError as error:
-            if error.status != 404:
-                raise
-            message = f"{stream} of HubSpot are not read: the account does not have them ({error})"
-            self.findings.append(Finding("info", "stream-skipped", table, message))
-
-    def told(self, doing: str) -> None:
-        """Tell how far the reading has come, and what is left of the day."""
-        left = self.client.pace.daily_left
-        day = "" if left is None else f", {left:,} left today"
-        self.tell(f"{doing} ({self.client.requests:,} requests{day})")
 
     def _read_kind(self, kind: Kind) -> None:
         position = self._position(kind)

@@ -184,6 +184,15 @@ def test_the_list_goes_by_tier_and_points_where_only_the_order_is_published(smal
     assert '<td class="figure">very high</td><td class="figure">5 points</td>' in text
 
 
+def test_the_first_page_says_that_tables_are_held_back(pages: Running) -> None:
+    client = signed_in(pages)
+    before = client.get("/").text
+
+    pages.service.held.write_text("{}", encoding="utf-8")
+
+    assert ("are held back" in before, "are held back" in client.get("/").text) == (False, True)
+
+
 def test_reasons_that_are_left_out_are_summed_up() -> None:
     reasons = [{"words": str(place), "effect": effect} for place, effect in enumerate([0.4, -0.3, 0.2, 0.1, 0.05])]
 

@@ -382,11 +382,27 @@ def test_stale_scores_are_told_by_readiness_metric_header_and_body(small: Runnin
     small.clock.now += timedelta(hours=36)
 
     stale = client.get("/v1/contacts/scores")
-    assert client.get("/ready").json() == {"status": "stale", "scores": {"contacts": "stale", "deals": "stale"}}
+    assert client.get("/ready").json() == {
+        "status": "stale",
+        "scores": {"contacts": "stale", "deals": "stale"},
+        "tables_held": False,
+    }
     assert ("leadline-stale" in fresh.headers, stale.headers["leadline-stale"]) == (False, "true")
     assert (fresh.json()["batch"]["stale"], stale.json()["batch"]["stale"]) == (False, True)
     assert 'leadline_scores_stale{question="deals"} 1.0' in client.get("/metrics").text
     assert stale.headers["etag"] != fresh.headers["etag"]
+
+
+def test_tables_that_are_held_back_are_told_by_readiness_and_metric(small: Running) -> None:
+    small.store.publish(make_batch())
+    client = small.client()
+    before = client.get("/metrics").text
+
+    small.service.held.write_text("{}", encoding="utf-8")
+
+    assert client.get("/ready").json()["tables_held"] is True
+    assert "leadline_tables_held 0.0" in before
+    assert "leadline_tables_held 1.0" in client.get("/metrics").text
 
 
 def test_batches_models_and_reports_are_there_to_read(small: Running, tmp_path: Path) -> None:
