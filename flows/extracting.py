@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 BYTES_OF_AN_ACTIVITY: Final = 250
 """What an activity takes while its features are built, about."""
-_CHECKED_AT_ONCE: Final = 2_000_000
+_CHECKED_AT_ONCE: Final = 500_000
 KEPT_EXTRACTS: Final = 2
 _ACTIVITIES_DIGEST: Final = "activities.digest"
 _PROFILE: Final = "profile.json"
