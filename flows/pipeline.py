@@ -289,8 +289,9 @@ def publish(
     published once another run has taken that over.
     """
     from flows.report_facts import report_facts
+    from serving.batch import batch_name
     from serving.contract import contract_of
-    from serving.store import Batch, Gone, batch_digest
+    from serving.store import Batch, Gone
 
     if not questions:
         reasons = "; ".join(refused.values())
@@ -335,8 +336,7 @@ def publish(
         gone={"contacts": {loser: Gone("merged", kept) for loser, kept in survivors_of(tables["contacts"]).items()}},
         in_crm={question: pd.Index(tables[question][contract_of(question).id_column]) for question in questions},
     )
-    # Named by its content: equal batches are one, and different ones never meet under the same name.
-    batch = replace(batch, batch_id=f"{as_of:%Y%m%dT%H%M%SZ}-{batch_digest(batch)[:8]}")
+    batch = replace(batch, batch_id=batch_name(batch))
     with closing(workplace.store()) as store:
         published = store.publish(batch, lease=lease)
         store.prune(now=now)

@@ -116,10 +116,19 @@ class StoredBatch:
 
 
 def batch_digest(batch: Batch) -> str:
-    """Return SHA-256 over what a batch says, whatever its id, its ``scored_at`` and the order of its rows."""
+    """Return SHA-256 over scores, models and as-of, whatever the batch's id, ``scored_at`` and order of rows.
+
+    The summary is left out: how many rows the tables had on the day of a backfill is no part of what was known before.
+    """
     return digest_of(
         batch, {question: _sorted(question, conform(question, frame)) for question, frame in batch.frames.items()}
     )
+
+
+def batch_name(batch: Batch) -> str:
+    """Return an id that follows from all that a batch says, so that equal batches are one and others never meet."""
+    whole = hashlib.sha256(f"{batch_digest(batch)} {json_text(batch.summary)}".encode())
+    return f"{to_microseconds(batch.as_of):%Y%m%dT%H%M%SZ}-{whole.hexdigest()[:8]}"
 
 
 def checked_frames(batch: Batch) -> dict[str, pd.DataFrame]:
@@ -160,7 +169,7 @@ def digest_of(batch: Batch, frames: Mapping[str, pd.DataFrame]) -> str:
     """Return ``batch_digest`` of a batch whose checked frames are at hand."""
     whole = hashlib.sha256()
     head = {"contract": CONTRACT_VERSION, "as_of": to_microseconds(batch.as_of).isoformat()}
-    whole.update(json_text(head | {"models": batch.model_versions, "summary": batch.summary}).encode())
+    whole.update(json_text(head | {"models": batch.model_versions}).encode())
     for question, frame in frames.items():
         whole.update(f"\n{question} {len(frame)}\n".encode())
         for column in contract_of(question).columns:

@@ -19,6 +19,7 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
+from serving.batch import batch_name
 from serving.contract import CONTRACTS, ContractError, check_rows
 from serving.database import SlowStoreError
 from serving.store import (
@@ -224,7 +225,10 @@ def test_the_digest_depends_on_content_alone() -> None:
 
     assert batch_digest(turned) == batch_digest(batch)
     assert batch_digest(nudged) != batch_digest(batch)
-    assert batch_digest(make_batch(summary={})) != batch_digest(batch)
+    assert batch_digest(make_batch(summary={})) == batch_digest(batch)
+    assert batch_name(make_batch(summary={})) != batch_name(batch)
+    assert batch_name(turned) == batch_name(batch)
+    assert batch_name(nudged) != batch_name(batch)
     assert batch_digest(make_batch(model_versions={})) != batch_digest(batch)
 
 
