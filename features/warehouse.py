@@ -36,16 +36,19 @@ _LAYOUT: Final = 2
 class ActivityWarehouse(WarehouseReading):
     """Activities in a file, or without one in memory; what exceeds ``memory_bytes`` is spilled beside the file.
 
-    One process may hold the file at a time. What fails or is killed leaves it as it was before.
+    Without a file it is spilled into the folder ``spill``, if one is given, which is made when it is needed and removed
+    at the end; what it lies in must exist. One process may hold the file at a time. What fails or is killed leaves it
+    as it was before.
     """
 
-    def __init__(self, file: Path | None, *, memory_bytes: int, threads: int = 2) -> None:
+    def __init__(self, file: Path | None, *, memory_bytes: int, threads: int = 2, spill: Path | None = None) -> None:
         import duckdb
 
+        spill = spill if file is None else file.with_suffix(".spill")
         options: dict[str, Any] = {
             "memory_limit": f"{memory_bytes // 1024**2}MiB",
             "threads": threads,
-            "temp_directory": "" if file is None else str(file.with_suffix(".spill")),
+            "temp_directory": "" if spill is None else str(spill),
             "autoinstall_known_extensions": False,
         }
         if file is not None:

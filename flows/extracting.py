@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -28,6 +29,7 @@ from features.tables import TABLE_NAMES, CrmTables
 from features.visibility import instant
 from features.vouching import vouching_findings
 from flows.held import forget_held, keep_held
+from flows.machine import is_running
 from flows.wiring import ACTIVITIES, Workplace, open_activities
 from models.promotion_log import replace_file
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 BYTES_OF_AN_ACTIVITY: Final = 250
 """What an activity takes while its features are built, about."""
-_CHECKED_AT_ONCE: Final = 2_000_000
+_CHECKED_AT_ONCE: Final = 500_000
 KEPT_EXTRACTS: Final = 2
 _ACTIVITIES_DIGEST: Final = "activities.digest"
 _PROFILE: Final = "profile.json"
@@ -136,7 +138,7 @@ class Extract:
 
 @dataclass(frozen=True)
 class Checked:
-    """A source that was read and checked, while it lies in memory; nothing is written."""
+    """A source that was read and checked, for as long as it is open; nothing of it is kept."""
 
     findings: list[Finding]
     small_tables: CrmTables
@@ -162,13 +164,38 @@ def checked(workplace: Workplace, *, as_of: pd.Timestamp | None, compare: bool =
     survivors = survivors_of(tables["contacts"])
     tables = follow_merges(tables, survivors)
     with (
-        closing(workplace.activities(kept=False)) as warehouse,
+        _room_to_spill(workplace) as spill,
+        closing(workplace.unkept_activities(spill=spill)) as warehouse,
         warehouse.extending(parts, survivors=survivors) as extension,
     ):
         findings = _checked(workplace, tables, warehouse, [*found, *extension.findings], as_of=as_of)
         if compare and not any(finding.severity == "error" for finding in findings):
             findings += _implausible(workplace, tables, _profile(workplace, tables, warehouse))
         yield Checked(findings=findings, small_tables=tables, warehouse=warehouse)
+
+
+@contextmanager
+def _room_to_spill(workplace: Workplace) -> Iterator[Path | None]:
+    """Let what exceeds the memory be spilled under home, if that can be written to, and leave no trace there."""
+    made = [folder for folder in (workplace.warehouse, *workplace.warehouse.parents) if not folder.exists()]
+    for leftover in workplace.warehouse.glob(".*.spill"):
+        # What a process left that was killed; another one may be at work beside this one.
+        if not is_running(int(leftover.stem.removeprefix("."))):
+            shutil.rmtree(leftover)
+    spill = workplace.warehouse / f".{os.getpid()}.spill"
+    try:
+        workplace.warehouse.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        # Reading needs no home: what fits into memory is checked all the same.
+        yield None
+        return
+    try:
+        yield spill
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def extract(workplace: Workplace, *, as_of: pd.Timestamp, telling: Callable[[str], None] = lambda _: None) -> Extract:

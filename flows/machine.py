@@ -1,4 +1,4 @@
-"""What the machine has."""
+"""What the machine has, and what runs on it."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def machine_memory(*, limits: Sequence[Path] = _CONTAINER_LIMITS) -> int:
         if told.isdigit():
             memory = min(memory, int(told))
     return memory
+
+
+def is_running(process: int) -> bool:
+    """Say whether there is a process of that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

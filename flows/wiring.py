@@ -31,7 +31,7 @@ from flows.settings import (
     signing_key,
     warehouse_address,
 )
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from models.signing import Trust
 
 if TYPE_CHECKING:
@@ -100,9 +100,13 @@ class Workplace:
         chosen = self.settings.memory_gigabytes
         return machine_memory() // 2 if chosen is None else int(chosen * 1024**3)
 
-    def activities(self, *, kept: bool = True) -> ActivityWarehouse:
-        """Return the warehouse of activities; if it is not ``kept``, one that is forgotten when it is closed."""
-        return open_activities(self.warehouse / ACTIVITIES if kept else None, memory_bytes=self.memory_bytes)
+    def activities(self) -> ActivityWarehouse:
+        """Return the warehouse of activities under home."""
+        return open_activities(self.warehouse / ACTIVITIES, memory_bytes=self.memory_bytes)
+
+    def unkept_activities(self, *, spill: Path | None) -> ActivityWarehouse:
+        """Return a warehouse of activities that is forgotten when it is closed."""
+        return open_activities(None, memory_bytes=self.memory_bytes, spill=spill)
 
     def engine(self) -> BehaviourEngine:
         """Return what computes behaviour features."""
@@ -187,11 +191,11 @@ def default_as_of(settings: Settings, *, now: datetime) -> pd.Timestamp:
     return pd.Timestamp(source.end if isinstance(source, SyntheticSourceSettings) else now).as_unit("us")
 
 
-def open_activities(file: Path | None, *, memory_bytes: int) -> ActivityWarehouse:
+def open_activities(file: Path | None, *, memory_bytes: int, spill: Path | None = None) -> ActivityWarehouse:
     """Return the warehouse of activities in a file, or without one in memory; the rest of the run needs memory too."""
     from features.warehouse import ActivityWarehouse
 
-    return ActivityWarehouse(file, memory_bytes=memory_bytes // 4)
+    return ActivityWarehouse(file, memory_bytes=memory_bytes // 4, spill=spill)
 
 
 def registry_of(home: Path) -> ModelRegistry:

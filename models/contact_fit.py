@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,9 +24,9 @@ from models.comparisons import Comparison, compare_criteria, compare_features
 from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, contact_step
 from models.naive_bayes import OdooNaiveBayes
-from models.point_replay import Points, apply_rules
-from models.point_rules import PointRules
-from models.points_map import PointsMap, fit_points_map
+from models.rules.points_map import PointsMap, fit_points_map
+from models.rules.replay import Points, apply_rules
+from models.rules.sheet import PointRules
 
 
 class ContactSettings(BaseModel):
@@ -180,7 +180,7 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
         if len(weight)
         else PointsMap(intercept=0.0, slope=0.0),
         naive_bayes=_fit_naive_bayes(matrix, train, contract),
-        left_out=(*left_out, *points.left_out, *inputs.refused_criteria),
+        left_out=(*_contacts_left_out(tables), *left_out, *points.left_out, *inputs.refused_criteria),
         train=train,
         shares=drift_reference(
             features=contract.features, matrix=matrix.features, objects=train.snapshots["contact_id"].to_numpy()
@@ -190,6 +190,13 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
         ),
         points_comparisons=compare_criteria(points, y_obs=train.y_obs),
     )
+
+
+def _contacts_left_out(tables: CrmTables) -> Iterator[LeftOut]:
+    if tables.complete_for is not None:
+        everybody, read = len(tables["contacts"]), len(tables.complete_for)
+        told = f"{everybody - read:,} of {everybody:,} were not learnt from, but are scored"
+        yield LeftOut("contacts", "contact_id", f"{told}: there are more activities than snapshots.max_activities")
 
 
 def fit_contact_booster(

@@ -21,7 +21,7 @@ from features.tables import TABLE_NAMES, CrmTables
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 _PARTED: Final = "activities"
-_BATCH_ROWS: Final = 2_000_000
+_BATCH_ROWS: Final = 500_000
 
 
 class MissingFolderError(LeadScoringError):

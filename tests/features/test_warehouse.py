@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from features.behaviour import contact_activities
 from features.contracts import empty_frame
 from features.errors import LeadScoringError
 from features.findings import Finding
-from features.parts import Part
+from features.parts import Part, whole_part
 from features.sweep import behaviour_before
 from features.visibility import instant
 from features.warehouse import CODED, ActivityWarehouse, WarehouseError
@@ -249,6 +250,26 @@ def test_file_is_kept_and_taken_up_again(tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_exceeds_the_memory_is_spilled_and_nothing_is_left_of_it(tmp_path: Path) -> None:
+    many = frame(activity("1")).loc[np.zeros(150_000, dtype=int)].reset_index(drop=True)
+    many["activity_id"] = [f"{number:0100d}" for number in range(len(many))]  # fifteen megabytes of ids alone
+    parts, spill = [whole_part(many)], tmp_path / "spill"
+
+    with closing(ActivityWarehouse(None, memory_bytes=16 * 1024**2, spill=spill)) as spilling:
+        with spilling.extending(parts):
+            pass
+        assert spill.exists()
+        assert spilling.rows() == 150_000
+
+    assert not spill.exists()
+    with (
+        closing(ActivityWarehouse(None, memory_bytes=16 * 1024**2)) as nowhere,
+        pytest.raises(WarehouseError, match="raise memory_gigabytes"),
+        nowhere.extending(parts),
+    ):
+        pass
+
+
 def test_damaged_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "activities.duckdb"
     file.write_bytes(b"no database" * 1000)
@@ -265,7 +286,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from features.warehouse import ActivityWarehouse
-from features.parts import Part
+from features.parts import Part, whole_part
 from tests.features.test_warehouse import MEMORY, activity, frame, part
 
 def dying():

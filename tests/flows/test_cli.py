@@ -336,7 +336,7 @@ def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path
     said: dict[str, Any] = {name: leadline(*words, "--json") for name, words in typed.items()}
 
     # These have tests of their own, with what they need: more history, two batches, an export, a HubSpot, no network.
-    elsewhere = ["backtest", "demo", "erase", "map", "tune", "why", "writeback"]
+    elsewhere = ["backtest", "demo", "erase", "features write", "map", "tune", "why", "writeback"]
     assert sorted([*typed, *elsewhere]) == sorted(json_commands(main))
     for name, result in said.items():
         assert json.loads(result.stdout) is not None, name

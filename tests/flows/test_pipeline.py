@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +16,11 @@ from features.sources.synthetic import SyntheticSource
 from features.tables import TABLE_NAMES, CrmTables
 from flows import pipeline
 from flows.console import Progress
-from flows.extracting import extract
+from flows.extracting import checked, extract
 from flows.pipeline import ModelFromTheFutureError, NothingPublishableError, training_due
 from flows.run import RunResult, run
 from flows.wiring import Workplace
-from models.point_rules import Thresholds
+from models.rules.sheet import Thresholds
 from tests.flows.commands import (
     END,
     FOLDER,
@@ -136,6 +137,24 @@ def test_a_table_that_was_not_delivered_is_absent_when_read_back(tmp_path: Path)
 
     assert sorted(tables.absent) == ["companies", "owners"]
     assert tables["owners"].empty
+
+
+@pytest.mark.parametrize("home_exists", [False, True])
+def test_what_is_only_checked_leaves_no_trace_and_clears_away_what_was_killed(
+    tmp_path: Path, home_exists: bool
+) -> None:
+    workplace = folder_workplace(tmp_path, write_csv(tiny_tables(), tmp_path / "data"))
+    if home_exists:
+        # No process has the first number; the second one is at work.
+        for number in (2**30, os.getppid()):
+            (workplace.warehouse / f".{number}.spill").mkdir(parents=True)
+
+    with checked(workplace, as_of=END) as source:
+        assert len(source.tables["activities"]) == source.warehouse.rows()
+
+    left = [path.name for path in workplace.warehouse.iterdir()] if home_exists else []
+    assert left == ([f".{os.getppid()}.spill"] if home_exists else [])
+    assert workplace.home.exists() == home_exists
 
 
 def test_an_extract_that_was_cut_short_leaves_nothing_that_counts(

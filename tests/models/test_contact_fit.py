@@ -101,6 +101,17 @@ def test_a_fit_knows_nothing_after_its_cut_off() -> None:
     assert foreseen.contract.kinds == ()
 
 
+def test_a_fit_on_some_contacts_looks_at_nobody_else_and_says_so() -> None:
+    tables = two_contacts(activities=[{"contact_id": "ben", "type": "call", "occurred_at": "2025-02-01T00:00:00Z"}])
+    part = tables.with_activities(tables["activities"], complete_for=pd.Index(["ben"]))
+
+    fit = fit_contacts(tables=part, cutoff=time("2025-12-01"), first=time("2025-01-01"), inputs=INPUTS)
+
+    assert set(fit.train.snapshots["contact_id"]) == {"ben"}
+    assert (fit.left_out[0].table, fit.left_out[0].column) == ("contacts", "contact_id")
+    assert fit.left_out[0].reason.startswith("1 of 2 were not learnt from, but are scored")
+
+
 def test_without_enough_winners_there_is_no_booster_and_the_base_rate_answers() -> None:
     fit = fit_contacts(tables=two_contacts(), cutoff=time("2025-12-01"), first=time("2025-01-01"), inputs=INPUTS)
 
