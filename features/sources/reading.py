@@ -95,15 +95,32 @@ def _parquet_batches(path: Path, table: str, rows: int) -> Iterator[RawTable]:
     done = 0
     with file:
         try:
-            for batch in file.iter_batches(batch_size=rows):
-                findings: list[Finding] = []
-                columns = _named_columns(pa.Table.from_batches([batch]), path, table, findings)
-                numbers = np.arange(done + 1, done + 1 + columns.num_rows)
-                yield RawTable(columns, numbers, tuple(findings) if done == 0 else ())
-                done += columns.num_rows
+            for groups in _groups_of(file, rows):
+                # One reader would keep in memory what it has read, until the end of the file.
+                for batch in file.iter_batches(batch_size=rows, row_groups=groups):
+                    findings: list[Finding] = []
+                    columns = _named_columns(pa.Table.from_batches([batch]), path, table, findings)
+                    numbers = np.arange(done + 1, done + 1 + columns.num_rows)
+                    yield RawTable(columns, numbers, tuple(findings) if done == 0 else ())
+                    done += columns.num_rows
         except (pa.ArrowException, OSError):
             message = f"{path.name}: {_DAMAGED_PARQUET}"
             yield RawTable(None, np.arange(0), (Finding("error", "malformed-file", table, message),))
+
+
+def _groups_of(file: pyarrow.parquet.ParquetFile, rows: int) -> Iterator[list[int]]:
+    """Yield row groups that follow each other and have so many rows together, or one if it alone has."""
+    groups: list[int] = []
+    held = 0
+    for group in range(file.metadata.num_row_groups):
+        own = file.metadata.row_group(group).num_rows
+        if groups and held + own > rows:
+            yield groups
+            groups, held = [], 0
+        groups.append(group)
+        held += own
+    if groups:
+        yield groups
 
 
 def _read_parquet(path: Path) -> pa.Table:

@@ -9,6 +9,7 @@ import pytest
 
 from features.sources import folder as folder_source
 from features.sources.folder import FolderSource
+from features.sources.reading import read_batches
 from features.warehouse import ActivityWarehouse
 
 HEADER = "activity_id,occurred_at,type,contact_id"
@@ -96,3 +97,15 @@ def test_damaged_parquet_part_is_told_by_name(tmp_path: Path) -> None:
 
     assert [(one.severity, one.code) for one in findings] == [("error", "malformed-file")]
     assert "b.parquet" in findings[0].message
+
+
+def test_row_groups_are_read_together_as_far_as_a_batch_reaches(tmp_path: Path) -> None:
+    file = tmp_path / "activities.parquet"
+    rows = pd.DataFrame({"activity_id": [f"a{number}" for number in range(11)]})
+    rows.to_parquet(file, row_group_size=3, index=False)  # of 3, 3, 3 and 2 rows
+
+    def numbers(at_once: int) -> list[list[int]]:
+        return [raw.row_numbers.tolist() for raw in read_batches(path=file, table="activities", rows=at_once)]
+
+    assert numbers(7) == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11]]
+    assert numbers(2) == [[1, 2], [3], [4, 5], [6], [7, 8], [9], [10, 11]]
