@@ -119,7 +119,7 @@ def _bundle(question: str, booster: str, **more: object) -> object:
     from models.calibration import Calibrator
     from models.explanation import Reference
     from models.intervals import VennAbers
-    from models.point_rules import PointRules
+    from models.rules.sheet import PointRules
 
     grid = tuple(np.linspace(0.001, 0.999, 100).tolist())
     data = BundleData(

@@ -27,8 +27,8 @@ def erase(contact_id: str, home: Path, as_json: bool) -> None:
         click.echo("Nothing names it but what the next run reads again: tables, exports.")
     else:
         click.echo(
-            f"Removed: {done.score_rows:,} score rows, {done.writes:,} write-backs, {done.landed:,} landed objects, "
-            f"{done.reports:,} reports (written again)."
+            f"Removed: score rows {done.score_rows:,}, write-backs {done.writes:,}, objects landed of HubSpot "
+            f"{done.landed:,}, reports {done.reports:,} (written again without it)."
         )
     click.echo(
         f"Exports of contacts and the tables of earlier runs are gone as a whole. The record is {home / RECORD}.\n"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from features.tables import CrmTables
     from flows.wiring import Workplace
-    from models.point_rules import PointRules
+    from models.rules.sheet import PointRules
     from models.training import TrainingSettings
 
 _STILL_FRESH_DAYS = 30.0
@@ -46,7 +46,7 @@ def rules() -> None:
 @rules.command("schema")
 def rules_schema() -> None:
     """Print the JSON Schema of a rule sheet."""
-    from models.point_rules import PointRules
+    from models.rules.sheet import PointRules
 
     click.echo(json.dumps(PointRules.model_json_schema(by_alias=True), indent=2, ensure_ascii=False))
 
@@ -58,7 +58,7 @@ def rules_schema() -> None:
 def import_rules(sheet: Path, out: Path, as_json: bool) -> None:
     """Draft a rule sheet from a spreadsheet's CSV (criterion, points); exit 1 if no line could be read."""
     from flows.rule_files import read_csv, rules_text, write_rules
-    from models.rule_language import read_sheet
+    from models.rules.language import read_sheet
 
     draft = read_sheet(read_csv(sheet))
     unread = [
@@ -93,7 +93,7 @@ def log_of_contact(
 ) -> None:
     """Show which criterion gives a contact how many points."""
     from flows.rule_tables import show_log
-    from models.point_log import point_log
+    from models.rules.log import point_log
 
     place = _place(config, data, sheet, as_of)
     log = point_log(
@@ -131,9 +131,9 @@ def test_rules(
     """Replay a rule sheet over the past at once, priced against what really happened."""
     from flows.rule_tables import show_trial
     from flows.settings import load_rule_file
-    from models.rule_past import labelled_past
-    from models.rule_trial import try_rules
-    from models.rule_words import conclusions
+    from models.rules.past import labelled_past
+    from models.rules.trial import try_rules
+    from models.rules.words import conclusions
 
     place = _place(config, data, sheet, as_of)
     configured = place.workplace.settings.point_rules
@@ -183,7 +183,7 @@ def learn_rules(
     """Learn from the past what the criteria of a sheet are worth, and suggest a sheet."""
     from flows.rule_files import refuse_existing, rules_text, write_rules
     from flows.rule_lessons import lesson_comments, show_lesson
-    from models.rule_suggestion import learn_from_the_past
+    from models.rules.suggestion import learn_from_the_past
 
     if out is not None:
         refuse_existing(out)
@@ -223,7 +223,7 @@ def goal_of_rules(
 ) -> None:
     """Say how many points a month marketing should bring, by source, for so many won deals."""
     from flows.rule_lessons import show_goal
-    from models.rule_goal import points_goal
+    from models.rules.goal import points_goal
 
     place = _place(config, data, sheet, as_of)
     goal = points_goal(

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from features.matrix import Matrix
     from models.bundle import Bundle
     from models.evaluation import Verdict
-    from models.point_replay import Points
     from models.registry import ModelRegistry, ModelVersion
+    from models.rules.replay import Points
     from serving.store import Lease, Published
 
 KEPT_FINDINGS: Final = 200
@@ -263,7 +263,7 @@ def score(workplace: Workplace, extracted: Extract, *, question: Question, as_of
 def _points(bundle: Bundle, extracted: Extract, matrix: Matrix, *, as_of: pd.Timestamp) -> Points:
     """Replay the point rules, one partition of the contacts after the other, which is the order of the matrix."""
     from models.contact_scoring import contact_points
-    from models.point_replay import one_after_the_other
+    from models.rules.replay import one_after_the_other
 
     parts = []
     for contacts, tables in extracted.contact_tables():

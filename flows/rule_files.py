@@ -11,8 +11,8 @@ from typing import Final
 from flows.config_file import ConfigurationError
 from flows.settings import load_rule_file
 from flows.yaml_text import comments, scalar
-from models.point_rules import PointRules
-from models.rule_language import SheetLine
+from models.rules.language import SheetLine
+from models.rules.sheet import PointRules
 
 _COLUMNS: Final = {
     "criterion": ("criterion", "rule", "condition", "kriterium", "regel"),

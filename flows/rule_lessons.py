@@ -8,9 +8,9 @@ from flows.console import show_table
 from flows.rule_tables import RANGES, number, say, say_remarks, show_order
 
 if TYPE_CHECKING:
-    from models.rule_goal import PointsGoal
-    from models.rule_learning import LearnedPoint
-    from models.rule_suggestion import LaterTest, Lesson
+    from models.rules.goal import PointsGoal
+    from models.rules.learning import LearnedPoint
+    from models.rules.suggestion import LaterTest, Lesson
 
 _SCORERS: Final = {"manual": "your points", "learned": "learnt points", "model": "the model"}
 _PRICED: Final = {0: "", 1: "too many", -1: "too few"}

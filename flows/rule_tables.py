@@ -9,8 +9,8 @@ from flows.console import show_table, terminal
 
 if TYPE_CHECKING:
     from models.evaluation import Estimate
-    from models.point_log import PointLog
-    from models.rule_trial import SheetTrial, Trial
+    from models.rules.log import PointLog
+    from models.rules.trial import SheetTrial, Trial
 
 Measured = Mapping[str, Mapping[str, "Estimate"]]
 _SHOWN_CASES: Final = 5

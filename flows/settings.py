@@ -28,7 +28,7 @@ from models.driver_refits import DriverSettings
 from models.gate import GateSettings
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from models.signing import SigningSettings
 from models.subgroups import SegmentSettings
 from models.training import TrainingSettings

@@ -31,7 +31,7 @@ from flows.settings import (
     signing_key,
     warehouse_address,
 )
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from models.signing import Trust
 
 if TYPE_CHECKING:

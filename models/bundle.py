@@ -40,9 +40,9 @@ from models.explanation import Reference
 from models.intervals import VennAbers
 from models.ladder import LadderSettings, Step
 from models.landmark import Buckets, LandmarkModel
-from models.point_rules import PointRules
-from models.points_map import PointsMap
 from models.probe import make_probe
+from models.rules.points_map import PointsMap
+from models.rules.sheet import PointRules
 from models.signing import ANY_MAKER, SIGNATURE, Trust, sign
 from models.staleness import Staleness
 

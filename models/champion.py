@@ -27,7 +27,7 @@ from models.deal_scoring import deal_curve, win_within
 from models.evaluation import CHAMPION, MODEL, Evaluation, Use
 from models.gate import FALLBACKS
 from models.out_of_time import OutOfTime
-from models.point_replay import apply_rules
+from models.rules.replay import apply_rules
 from models.training import TrainingSettings, protocol_of
 
 

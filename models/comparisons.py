@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from features.catalogue import Feature, Question
 from models.boosting import FloatArray
-from models.point_replay import Points
+from models.rules.replay import Points
 
 WINNERS: Final[dict[Question, str]] = {"contacts": "contacts who bought", "deals": "deals that were won"}
 LEAST_ROWS: Final = 10

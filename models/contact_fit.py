@@ -24,9 +24,9 @@ from models.comparisons import Comparison, compare_criteria, compare_features
 from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, contact_step
 from models.naive_bayes import OdooNaiveBayes
-from models.point_replay import Points, apply_rules
-from models.point_rules import PointRules
-from models.points_map import PointsMap, fit_points_map
+from models.rules.points_map import PointsMap, fit_points_map
+from models.rules.replay import Points, apply_rules
+from models.rules.sheet import PointRules
 
 
 class ContactSettings(BaseModel):

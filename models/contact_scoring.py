@@ -20,11 +20,11 @@ from models.bundle import Bundle
 from models.comparisons import criterion_words, feature_words
 from models.contact_fit import wins_of
 from models.explanation import additive_effects, booster_parts, centred, reasons_json
-from models.point_reasons import write_points
-from models.point_replay import Points, apply_rules
-from models.points_map import PointsMap
 from models.ranking import agreement, tiers, trends
 from models.reasons import Compared
+from models.rules.points_map import PointsMap
+from models.rules.reasons import write_points
+from models.rules.replay import Points, apply_rules
 
 CUSTOMER: Final = "already a customer"
 _FAMILY_OF_SUBJECT: Final = {

@@ -34,7 +34,7 @@ from models.intervals import VennAbers, fit_venn_abers
 from models.needs import needs_of_contacts
 from models.promotion import Evidence, judge
 from models.refit import contact_refitter
-from models.rule_evidence import rule_evidence
+from models.rules.evidence import rule_evidence
 from models.shift import Shift, population_shift
 from models.stability import Stability, stability
 from models.subgroups import with_segments

@@ -26,9 +26,9 @@ from models.drift import DriftReference, drift_reference
 from models.ladder import LadderSettings, Step, deal_step
 from models.landmark import Buckets, LandmarkModel, LandmarkSettings, WinCurve, fit_landmark, learn_buckets
 from models.naive_bayes import OdooNaiveBayes
-from models.point_replay import Points, apply_rules
-from models.point_rules import PointRules
-from models.points_map import PointsMap, fit_points_map
+from models.rules.points_map import PointsMap, fit_points_map
+from models.rules.replay import Points, apply_rules
+from models.rules.sheet import PointRules
 from models.stage_rates import ManualStageProbabilities, StageRates
 from models.staleness import Staleness, fit_staleness
 

@@ -19,8 +19,8 @@ from models.contact_scoring import RANK_ONLY, compared_with
 from models.deal_fit import DealRows, best_points_of_deals, flat_curve, rows_of
 from models.explanation import centred, landmark_effects, reasons_json
 from models.landmark import WinCurve
-from models.point_reasons import write_points
 from models.ranking import trends
+from models.rules.reasons import write_points
 from models.stage_rates import ManualStageProbabilities, StageRates
 from models.staleness import Staleness, stale_deals
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from features.visibility import Int64Array
 from models.boosting import FloatArray
-from models.point_rules import Criterion
+from models.rules.sheet import Criterion
 
 BoolArray = NDArray[np.bool_]
 

@@ -29,7 +29,7 @@ from models.evaluation import Evaluation, Protocol, Verdict
 from models.gate import GateSettings
 from models.ladder import LadderSettings
 from models.landmark import LandmarkSettings
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from models.subgroups import SegmentSettings
 
 

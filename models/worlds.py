@@ -26,8 +26,8 @@ from models.contact_scoring import RULE, Described, criteria_of, rule_parts
 from models.deal_fit import points_of_deals, rows_of
 from models.explanation import WON_LESS_LOST, family_codes, share_out
 from models.landmark import with_bucket
-from models.point_replay import apply_rules
 from models.property_tests import BoolArray
+from models.rules.replay import apply_rules
 from models.stage_rates import StageRates
 from models.tree_moves import tree_moves
 from models.trees import coalition_wins, shapley_from_values, tree_table

@@ -20,7 +20,7 @@ from flows.extracting import checked, extract
 from flows.pipeline import ModelFromTheFutureError, NothingPublishableError, training_due
 from flows.run import RunResult, run
 from flows.wiring import Workplace
-from models.point_rules import Thresholds
+from models.rules.sheet import Thresholds
 from tests.flows.commands import (
     END,
     FOLDER,

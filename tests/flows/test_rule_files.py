@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from flows.config_file import ConfigurationError
 from flows.rule_files import read_csv, rules_text, write_rules
 from flows.settings import CONFIGS, load_rule_file
-from models.point_rules import Criterion, PointRules, RuleGroup, Thresholds
-from models.rule_language import SheetLine, read_criterion
+from models.rules.language import SheetLine, read_criterion
+from models.rules.sheet import Criterion, PointRules, RuleGroup, Thresholds
 from tests.flows.commands import leadline, leadline_json
 
 SCHEMA_FILE = CONFIGS.parent / "docs" / "point_rules.schema.json"

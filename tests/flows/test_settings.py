@@ -21,7 +21,7 @@ from flows.settings import (
     load_settings,
     resolve,
 )
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from tests.flows.commands import leadline, write_config
 
 SECRET = "hunter2-canary"

@@ -15,7 +15,7 @@ from models.contact_fit import ContactSettings
 from models.driver_refits import DriverSettings
 from models.gate import GateSettings
 from models.landmark import LandmarkSettings
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from models.training import TrainingSettings
 from tests.features.builders import SALES_STAGES, make_tables
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.tables import CrmTables
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from tests.features.builders import SALES_STAGES, make_tables
 
 END: Final = pd.Timestamp("2026-01-01", tz="UTC")

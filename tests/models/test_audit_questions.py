@@ -17,7 +17,7 @@ from models.audit import Audit, AuditSettings
 from models.contact_start import audit_of_contacts
 from models.contact_training import train_contacts
 from models.deal_training import audit_of_deals, train_deals
-from models.point_rules import PointRules
+from models.rules.sheet import PointRules
 from tests.models.market import make_settings
 
 END = pd.Timestamp("2026-01-01", tz="UTC")

@@ -18,8 +18,8 @@ from models.calibration import Calibrator
 from models.explanation import Reference
 from models.intervals import VennAbers
 from models.ladder import LadderSettings, Step
-from models.point_rules import PointRules
-from models.points_map import PointsMap
+from models.rules.points_map import PointsMap
+from models.rules.sheet import PointRules
 from tests.models.boosters import CONTRACT, make_features, make_landmark_booster
 
 DATA_FILES = ("booster.txt", "bundle.json", "contract.json", "environment.json", "evaluation.json", "probe.json")

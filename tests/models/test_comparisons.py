@@ -14,7 +14,7 @@ from models.comparisons import (
     criterion_words,
     feature_words,
 )
-from models.point_replay import LogLine, Points
+from models.rules.replay import LogLine, Points
 
 PAGES = Feature(name="pages_14d", family="their_activity", unit="count", words="pages in the last 14 days")
 SILENCE = Feature(name="days_since_call", family="recency", unit="days", words="days since the last call")

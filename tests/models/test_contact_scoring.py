@@ -15,9 +15,9 @@ from models.bundle import Bundle
 from models.calibration import Calibrator, sigmoid
 from models.contact_scoring import CUSTOMER, RANK_ONLY, contact_effects
 from models.contact_training import train_contacts
-from models.point_replay import apply_rules
-from models.point_rules import PointRules
-from models.points_map import PointsMap
+from models.rules.points_map import PointsMap
+from models.rules.replay import apply_rules
+from models.rules.sheet import PointRules
 from models.training import Trained
 from tests.features.builders import make_tables
 from tests.models.market import END, make_market, make_settings

@@ -21,7 +21,7 @@ from models.calibration import Calibrator
 from models.contact_scoring import contact_matrix, contact_population, contact_probability
 from models.deal_scoring import deal_matrix, deal_population
 from models.explanation import family_codes
-from models.point_replay import apply_rules
+from models.rules.replay import apply_rules
 from models.score_change import NO_MODEL, NOT_THERE, Earlier, explain_changes, has_moved
 from models.training import Trained
 from models.worlds import step, world_of, worlds

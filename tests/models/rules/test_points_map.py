@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.calibration import sigmoid
-from models.points_map import PointsMap, fit_points_map
+from models.rules.points_map import PointsMap, fit_points_map
 
 
 def draw_points(*, slope: float, rows: int = 30_000) -> tuple[np.ndarray, np.ndarray]:

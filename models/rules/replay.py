@@ -14,9 +14,9 @@ from features.properties import LeftOut, PropertySettings
 from features.tables import CrmTables
 from features.visibility import Int64Array
 from models.boosting import FloatArray
-from models.point_rules import ENGAGEMENT, FIT, Criterion, PointRules, RuleGroup, Subject
 from models.property_tests import BoolArray
-from models.rule_criteria import CriteriaAtSnapshots
+from models.rules.criteria import CriteriaAtSnapshots
+from models.rules.sheet import ENGAGEMENT, FIT, Criterion, PointRules, RuleGroup, Subject
 
 GRADE_LETTERS: Final = ("A", "B", "C")
 TOTAL: Final = "total"

@@ -14,10 +14,10 @@ from models.bootstrap import cluster_weights, interval
 from models.calibration import sigmoid
 from models.evaluation import Estimate
 from models.metrics import AnyArray, as_float
-from models.point_replay import Points, points_given
-from models.point_rules import Criterion, PointRules
 from models.property_tests import BoolArray
-from models.rule_past import NoPastError, Past
+from models.rules.past import NoPastError, Past
+from models.rules.replay import Points, points_given
+from models.rules.sheet import Criterion, PointRules
 
 DEFAULT_DOUBLE: Final = 10.0
 LEAST_WINNERS: Final = 10

@@ -12,11 +12,11 @@ from features.properties import PropertySettings, SafeColumns
 from features.tables import CrmTables
 from models.contact_training import train_contacts
 from models.evaluation import Estimate
-from models.point_replay import apply_rules
-from models.point_rules import PointRules
-from models.rule_comparison import OrderComparison
-from models.rule_past import labelled_past
-from models.rule_suggestion import LaterTest, Lesson, advise, learn_from_the_past
+from models.rules.comparison import OrderComparison
+from models.rules.past import labelled_past
+from models.rules.replay import apply_rules
+from models.rules.sheet import PointRules
+from models.rules.suggestion import LaterTest, Lesson, advise, learn_from_the_past
 from models.training import TrainingSettings
 from tests.models.market import make_settings
 from tests.models.rule_market import END, TRUTH, make_rule_market

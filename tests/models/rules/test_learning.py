@@ -9,10 +9,10 @@ import pytest
 
 from features.properties import PropertySettings, SafeColumns
 from models.evaluation import Estimate
-from models.point_replay import apply_rules
-from models.point_rules import PointRules
-from models.rule_learning import LearnedPoint, LearnedPoints, learn_points
-from models.rule_past import NoPastError, Past, labelled_past
+from models.rules.learning import LearnedPoint, LearnedPoints, learn_points
+from models.rules.past import NoPastError, Past, labelled_past
+from models.rules.replay import apply_rules
+from models.rules.sheet import PointRules
 from tests.models.market import END as MARKET_END
 from tests.models.market import make_market, make_settings
 from tests.models.rule_market import END, TRUTH, make_rule_market

@@ -9,11 +9,11 @@ import pandas as pd
 from features.tables import CrmTables
 from models.boosting import FloatArray
 from models.evaluation import as_plain
-from models.point_replay import apply_rules
-from models.rule_learning import DEFAULT_DOUBLE, LearnedPoints
-from models.rule_past import NoPastError, labelled_past
-from models.rule_suggestion import Lesson, learn_from_the_past
-from models.rule_trial import CriterionRecord, criterion_records
+from models.rules.learning import DEFAULT_DOUBLE, LearnedPoints
+from models.rules.past import NoPastError, labelled_past
+from models.rules.replay import apply_rules
+from models.rules.suggestion import Lesson, learn_from_the_past
+from models.rules.trial import CriterionRecord, criterion_records
 from models.training import TrainingSettings
 
 MOST_REPLICATES: Final = 60

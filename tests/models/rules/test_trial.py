@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from features.tables import CrmTables
-from models.point_rules import PointRules
-from models.rule_past import NoPastError, Past, labelled_past, weekly_rows
-from models.rule_trial import Trial, points_at_share, try_rules
-from models.rule_words import conclusions
+from models.rules.past import NoPastError, Past, labelled_past, weekly_rows
+from models.rules.sheet import PointRules
+from models.rules.trial import Trial, points_at_share, try_rules
+from models.rules.words import conclusions
 from tests.features.builders import SALES_STAGES, make_tables
 from tests.models.market import END, make_market, make_settings
 

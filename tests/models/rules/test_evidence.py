@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from features.tables import CrmTables
-from models.point_rules import PointRules, RuleGroup
-from models.rule_evidence import rule_evidence
+from models.rules.evidence import rule_evidence
+from models.rules.sheet import PointRules, RuleGroup
 from models.training import TrainingSettings
 from tests.models.market import make_settings
 from tests.models.rule_market import END, TRUTH, make_rule_market

@@ -14,9 +14,9 @@ from features.episodes import WON
 from features.snapshots import is_customer
 from features.visibility import NEVER, Int64Array, instant, microseconds
 from models.contact_fit import wins_of
-from models.point_replay import Points, apply_rules
-from models.point_rules import PointRules
-from models.rule_past import Past
+from models.rules.past import Past
+from models.rules.replay import Points, apply_rules
+from models.rules.sheet import PointRules
 
 MOST_CASES: Final = 200
 _MOST_LINES: Final = 4

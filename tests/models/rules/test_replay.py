@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from features.properties import PropertySettings, SafeColumns
 from features.tables import CrmTables
-from models.point_replay import Points, apply_rules
-from models.point_rules import PointRules
+from models.rules.replay import Points, apply_rules
+from models.rules.sheet import PointRules
 from tests.features.builders import SALES_STAGES, make_frame, make_tables
 
 AS_OF = "2024-06-01T00:00:00Z"

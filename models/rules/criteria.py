@@ -37,8 +37,8 @@ from features.visibility import (
     microseconds,
 )
 from models.boosting import FloatArray
-from models.point_rules import ANY_ACTIVITY, Criterion, nearest
 from models.property_tests import BoolArray, PropertyColumn, holds, inside
+from models.rules.sheet import ANY_ACTIVITY, Criterion, nearest
 
 DAYS_PER_MONTH: Final = 30.0
 

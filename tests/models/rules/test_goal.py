@@ -9,9 +9,9 @@ import pytest
 
 from features.properties import PropertySettings, SafeColumns
 from features.tables import CrmTables
-from models.point_rules import PointRules
-from models.rule_goal import PointsGoal, points_goal
-from models.rule_past import NoPastError
+from models.rules.goal import PointsGoal, points_goal
+from models.rules.past import NoPastError
+from models.rules.sheet import PointRules
 from tests.features.builders import SALES_STAGES, make_tables
 from tests.models.market import make_settings
 

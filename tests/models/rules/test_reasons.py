@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from features.properties import PropertySettings
 from models.comparisons import Comparison
-from models.point_reasons import write_points
-from models.point_replay import LogLine, Points, apply_rules
-from models.point_rules import PointRules
+from models.rules.reasons import write_points
+from models.rules.replay import LogLine, Points, apply_rules
+from models.rules.sheet import PointRules
 from tests.features.builders import make_tables
 
 AS_OF = pd.Timestamp("2026-03-01T00:00:00Z")

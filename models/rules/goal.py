@@ -19,10 +19,10 @@ from models.bootstrap import cluster_weights
 from models.contact_fit import wins_of
 from models.evaluation import Estimate, as_plain
 from models.metrics import as_float, quotient
-from models.point_replay import apply_rules
 from models.property_tests import BoolArray
-from models.rule_comparison import estimate
-from models.rule_past import NoPastError
+from models.rules.comparison import estimate
+from models.rules.past import NoPastError
+from models.rules.replay import apply_rules
 from models.training import TrainingSettings, first_fact, in_id_order
 
 _MONTH_DAYS: Final = 30.4375

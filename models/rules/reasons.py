@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from features.catalogue import Question
 from models.comparisons import Comparison, criterion_words
-from models.point_replay import Points
-from models.point_rules import Criterion, PointRules
+from models.rules.replay import Points
+from models.rules.sheet import Criterion, PointRules
 from models.trees import Int64Array
 
 

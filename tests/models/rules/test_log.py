@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from features.properties import PropertySettings, SafeColumns
-from models.point_log import PointLog, UnknownContactError, point_log
-from models.point_rules import PointRules
+from models.rules.log import PointLog, UnknownContactError, point_log
+from models.rules.sheet import PointRules
 from tests.features.builders import make_tables
 
 RULES = PointRules.model_validate(

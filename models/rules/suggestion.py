@@ -16,12 +16,12 @@ from models.contact_fit import fit_contacts
 from models.contact_start import audit_of_contacts, contact_inputs
 from models.cutoffs import plan_cutoffs
 from models.evaluation import Estimate, as_plain
-from models.point_replay import Points, apply_rules
-from models.point_rules import Criterion, PointRules, RuleGroup, Thresholds
-from models.rule_comparison import OrderComparison, compare_orders
-from models.rule_learning import LearnedPoint, LearnedPoints, learn_points
-from models.rule_past import NoPastError, Past, labelled_past
-from models.rule_trial import DEFAULT_SHARE, points_at_share
+from models.rules.comparison import OrderComparison, compare_orders
+from models.rules.learning import LearnedPoint, LearnedPoints, learn_points
+from models.rules.past import NoPastError, Past, labelled_past
+from models.rules.replay import Points, apply_rules
+from models.rules.sheet import Criterion, PointRules, RuleGroup, Thresholds
+from models.rules.trial import DEFAULT_SHARE, points_at_share
 from models.training import TrainingSettings, first_fact
 
 MANUAL: Final = "manual"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.rule_comparison import METRICS, OrderComparison, compare_orders, known_last
+from models.rules.comparison import METRICS, OrderComparison, compare_orders, known_last
 
 NAN = np.nan
 

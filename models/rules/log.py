@@ -14,8 +14,8 @@ from features.properties import PropertySettings
 from features.tables import CrmTables
 from features.visibility import as_known_at
 from models.evaluation import as_plain
-from models.point_replay import apply_rules
-from models.point_rules import PointRules
+from models.rules.replay import apply_rules
+from models.rules.sheet import PointRules
 
 State = Literal["held", "did not hold", "not known", "limit"]
 

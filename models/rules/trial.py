@@ -16,12 +16,12 @@ from models.bootstrap import cluster_weights
 from models.contact_fit import wins_of
 from models.evaluation import Estimate, as_plain
 from models.metrics import quotient
-from models.point_replay import GRADE_LETTERS, Points, apply_rules
-from models.point_rules import PointRules
 from models.property_tests import BoolArray
-from models.rule_cases import HighScorers, WonDeals, high_scorers_that_never_bought, won_deals_that_scored_low
-from models.rule_comparison import OrderComparison, compare_orders, estimate, known_last
-from models.rule_past import Past, Weeks, weekly_rows
+from models.rules.cases import HighScorers, WonDeals, high_scorers_that_never_bought, won_deals_that_scored_low
+from models.rules.comparison import OrderComparison, compare_orders, estimate, known_last
+from models.rules.past import Past, Weeks, weekly_rows
+from models.rules.replay import GRADE_LETTERS, Points, apply_rules
+from models.rules.sheet import PointRules
 
 DEFAULT_SHARE: Final = 0.2
 _QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.point_rules import PointRules, nearest
+from models.rules.sheet import PointRules, nearest
 
 
 def rules_of(*fit: dict[str, Any], engagement: tuple[dict[str, Any], ...] = (), **more: Any) -> PointRules:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from features.errors import LeadScoringError
-from models.point_rules import ENGAGEMENT, FIT, Criterion, PointRules, RuleGroup
+from models.rules.sheet import ENGAGEMENT, FIT, Criterion, PointRules, RuleGroup
 
 _WORD: Final = r'(?:"[^"]+"|[^\s",;]+)'
 _NUMBER: Final = r"[+-]?\d+(?:[.,]\d+)?"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.rule_language import SheetLine, UnreadableLineError, read_criterion, read_points, read_sheet
+from models.rules.language import SheetLine, UnreadableLineError, read_criterion, read_points, read_sheet
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.evaluation import Estimate
-from models.rule_trial import SheetTrial, Trial
+from models.rules.trial import SheetTrial, Trial
 
 _NAMED = 5
 
