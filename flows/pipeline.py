@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from features.matrix import Matrix
     from models.bundle import Bundle
     from models.evaluation import Verdict
-    from models.registry import ModelRegistry, ModelVersion
+    from models.registry import ModelVersion
     from models.rules.replay import Points
     from serving.store import Lease, Published
 
@@ -127,7 +127,7 @@ def train(
     with computing_with(workplace.engine()):
         trained = trainer(tables=tables, as_of=as_of, settings=settings, champion=champion)
     bundle = trained.bundle
-    known = registered(registry, question=question, bundle=bundle.version)
+    known = registry.of_bundle(question, bundle.version)
     if known is None:
         key = workplace.signing_key
         folder = save_bundle(
@@ -170,11 +170,6 @@ def train(
         promoted=not not_promoted,
         not_promoted=not_promoted,
     )
-
-
-def registered(registry: ModelRegistry, *, question: str, bundle: str) -> ModelVersion | None:
-    """Return the registered version that holds this bundle, if any."""
-    return next((one for one in registry.versions(question) if one.tags["bundle"] == bundle), None)
 
 
 def bundle_for(workplace: Workplace, *, question: Question, as_of: pd.Timestamp) -> Bundle:

@@ -119,13 +119,12 @@ def _drivers_before(
     workplace: Workplace, store: ScoreStore, question: Question, *, bundle: Bundle, as_of: pd.Timestamp
 ) -> dict[str, Any] | None:
     """Return how large the families were in the model that scored before this one; None where there was none."""
-    from flows.pipeline import registered
     from models.bundle import load_bundle
 
     before = _batch_before(store, question, as_of=as_of, not_by=bundle.version)
     if before is None:
         return None
-    version = registered(workplace.registry(), question=question, bundle=before.model_versions[question])
+    version = workplace.registry().of_bundle(question, before.model_versions[question])
     if version is None:
         return None
     then = load_bundle(version.bundle, version=version.tags["bundle"], trust=workplace.trust)
@@ -141,9 +140,7 @@ def _drivers_before(
 
 
 def _trained_as_of(workplace: Workplace, question: Question, bundle: str) -> str | None:
-    from flows.pipeline import registered
-
-    version = registered(workplace.registry(), question=question, bundle=bundle)
+    version = workplace.registry().of_bundle(question, bundle)
     return None if version is None else version.tags["trained_as_of"]
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from features.errors import LeadScoringError
-from flows.pipeline import registered
 from flows.places import require_home, store_of
 from flows.wiring import Workplace, registry_of
 
@@ -77,7 +76,7 @@ def models_of(home: Path, *, batch_id: str) -> dict[str, ModelVersion]:
     registry = registry_of(home)
     found = {}
     for question, bundle in _published(home, batch_id).model_versions.items():
-        version = registered(registry, question=question, bundle=bundle)
+        version = registry.of_bundle(question, bundle)
         if version is None:
             raise LostModelError(
                 f"the registry must hold {bundle}, which made batch {batch_id!r}, and {home} does not; "

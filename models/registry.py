@@ -152,6 +152,10 @@ class ModelRegistry:
         with self._in_our_words(f"listing the models for {question}"):
             return [self._version(question, entry, live) for entry in self._entries(question)]
 
+    def of_bundle(self, question: str, bundle: str) -> ModelVersion | None:
+        """Return the version that holds the bundle of this name, if any."""
+        return next((one for one in self.versions(question) if one.tags.get("bundle") == bundle), None)
+
     def get(self, question: str, version: str) -> ModelVersion:
         """Return one version; an unknown one raises ``RegistryError`` with the versions that exist."""
         name = _model_name(question)

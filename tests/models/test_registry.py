@@ -93,6 +93,7 @@ def test_a_recorded_model_is_the_challenger_and_not_live(registry: ModelRegistry
     assert (first.version, first.aliases) == ("1", ())
     assert (second.version, second.aliases) == ("2", ("challenger",))
     assert registry.champion("deals") is None
+    assert registry.of_bundle("deals", "deals-of-elsewhere") is None
 
 
 def test_what_was_recorded_is_read_back(registry: ModelRegistry) -> None:
