@@ -273,7 +273,9 @@ def _checked(
 
 
 def _profile(workplace: Workplace, tables: CrmTables, warehouse: ActivityWarehouse) -> Profile:
-    source = type(workplace.source).__name__
+    # One home may see several companies, each by a configuration of its own.
+    configured = "" if workplace.config is None else f" by {workplace.config.name}"
+    source = f"{type(workplace.source).__name__}{configured}"
     return profile_of(tables, activities=warehouse.profile(), source=source, used=_used(workplace, tables))
 
 

@@ -31,6 +31,7 @@ source: {{kind: synthetic, contacts: 1200, months: 18, seed: 8}}
 point_rules: {CONFIGS / "point_rules.yaml"}
 properties: {{contacts: {{safe: [industry, country, source]}}}}
 bootstrap_replicates: 40
+drivers: {{refits: 2}}
 ladder: {{contacts_rules_from: 5, contacts_small_model_from: 10, contacts_model_from: 20, deals_model_from: 10}}
 gate: {{min_positive_objects: 5, min_ratio: 0.2, max_ratio: 5.0, ici_margin: 0.5}}
 """

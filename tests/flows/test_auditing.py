@@ -51,7 +51,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return install(tmp_path_factory.mktemp("audited"), TINY)
 
 
-def test_the_audit_refuses_by_name_with_the_evidence(tmp_path: Path) -> None:
+def test_the_audit_refuses_by_name_with_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     data = write_csv(with_a_late_property(tiny_tables()), tmp_path / "data")
     config = write_config(tmp_path, FOLDER)
 
@@ -63,7 +64,8 @@ def test_the_audit_refuses_by_name_with_the_evidence(tmp_path: Path) -> None:
     assert not (tmp_path / "var").exists()
 
 
-def test_the_audit_warns_of_what_is_wrongly_vouched_for(tmp_path: Path) -> None:
+def test_the_audit_warns_of_what_is_wrongly_vouched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     config = write_config(tmp_path, WRONGLY_VOUCHED)
 
     result = leadline("audit", "--config", config)

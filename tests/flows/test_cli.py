@@ -314,8 +314,8 @@ def test_every_command_that_a_script_would_read_prints_json_alone(tmp_path: Path
     spreadsheet.write_text("did demo_request,30\n", encoding="utf-8")
     typed: dict[str, list[str]] = {
         "run": ["run", *source, *home],
-        "check": ["check", *source],
-        "audit": ["audit", *source],
+        "check": ["check", *source, *home],
+        "audit": ["audit", *source, *home],
         "train": ["train", *source, *home],
         "score": ["score", *source, *home],
         "features list": ["features", "list"],

@@ -180,3 +180,16 @@ def test_another_kind_of_source_is_not_compared(served: tuple[Workplace, CrmTabl
 
     with checked(other, as_of=END, compare=True) as source:
         assert [finding for finding in source.findings if finding.severity == "error"] == []
+
+
+def test_another_configuration_in_the_same_home_is_not_compared(
+    served: tuple[Workplace, CrmTables], tmp_path: Path
+) -> None:
+    workplace, tables = served
+    spoilt = replace(workplace, source=Delivered(poisoned(tables, half("contacts"))))
+    other = replace(spoilt, config=tmp_path / "another_company.yaml")
+
+    with checked(spoilt, as_of=END, compare=True) as source:
+        assert "implausible-shrunken" in [finding.code for finding in source.findings]
+    with checked(other, as_of=END, compare=True) as source:
+        assert [finding for finding in source.findings if finding.severity == "error"] == []
