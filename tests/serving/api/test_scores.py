@@ -398,6 +398,7 @@ def test_tables_that_are_held_back_are_told_by_readiness_and_metric(small: Runni
     client = small.client()
     before = client.get("/metrics").text
 
+    small.service.held.parent.mkdir(exist_ok=True)
     small.service.held.write_text("{}", encoding="utf-8")
 
     assert client.get("/ready").json()["tables_held"] is True
