@@ -188,6 +188,7 @@ def test_the_first_page_says_that_tables_are_held_back(pages: Running) -> None:
     client = signed_in(pages)
     before = client.get("/").text
 
+    pages.service.held.parent.mkdir(exist_ok=True)
     pages.service.held.write_text("{}", encoding="utf-8")
 
     assert ("are held back" in before, "are held back" in client.get("/").text) == (False, True)
