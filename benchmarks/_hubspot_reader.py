@@ -109,7 +109,7 @@ def write(url: str, home: Path, now: str, day: str) -> dict[str, Any]:
             "as_of": as_of,
         }
     )
-    back = WriteBack(client=client, ledger=Ledger(home), settings=WriteBackSettings(), landing=landing)
+    back = WriteBack(client=client, ledger=Ledger(home), settings=WriteBackSettings(limit=len(rows)), landing=landing)
     outcome = back.execute(back.plan(rows, question="contacts"), now=as_of.to_pydatetime())
     return {"requests": client.requests, "written": outcome.written}
 

@@ -44,6 +44,7 @@ from models.probe import make_probe
 from models.rules.points_map import PointsMap
 from models.rules.sheet import PointRules
 from models.signing import ANY_MAKER, SIGNATURE, Trust, sign
+from models.silence import Silence
 from models.staleness import Staleness
 
 _LIBRARIES: Final = ("leadline", "lightgbm", "numba", "numpy", "pandas", "pydantic", "scikit-learn", "scipy")
@@ -54,6 +55,7 @@ class BundleData(BaseModel):
 
     ``use`` says what its scores are: the model, or the fallback that the test preferred. ``edges`` are the future
     buckets of each pipeline (deals), ``background`` the rows that effects are computed against (deals).
+    ``silence`` is what contacts of whom nothing is known get (contacts).
     ``comparisons`` say, for each feature of the contract and each criterion, how winners stood. It learnt from
     what was known from ``trained_from`` until just before ``trained_as_of``; ``step`` says what the ``ladder`` allowed.
     """
@@ -78,6 +80,7 @@ class BundleData(BaseModel):
     points_known: bool
     points_center: tuple[float, ...] = ()
     max_idle_days: float | None = None
+    silence: Silence | None = None
     stage_rates: dict[str, Any] = {}
     stage_manual: dict[str, Any] = {}
     stall_days: dict[str, float] = {}

@@ -27,6 +27,7 @@ from models.naive_bayes import OdooNaiveBayes
 from models.rules.points_map import PointsMap, fit_points_map
 from models.rules.replay import Points, apply_rules
 from models.rules.sheet import PointRules
+from models.silence import Silence, silence_of
 
 
 class ContactSettings(BaseModel):
@@ -83,7 +84,10 @@ class LabelledContacts:
 
 @dataclass(frozen=True)
 class ContactFit:
-    """What was learnt. ``booster`` is None where the ladder allows no model, ``naive_bayes`` where it has no fields."""
+    """What was learnt. ``booster`` is None where the ladder allows no model, ``naive_bayes`` where it has no fields.
+
+    ``silence`` is what silent contacts get; None where nobody can be silent, or the model knows more.
+    """
 
     cutoff: pd.Timestamp
     contract: FeatureContract
@@ -97,16 +101,18 @@ class ContactFit:
     shares: DriftReference
     comparisons: tuple[Comparison, ...]
     points_comparisons: tuple[Comparison, ...]
+    silence: Silence | None
 
     def matrix(self, *, tables: CrmTables, snapshots: pd.DataFrame) -> Matrix:
         """Build the features of these snapshots."""
         return build_matrix(tables=tables, snapshots=snapshots, contract=self.contract)
 
-    def raw(self, matrix: Matrix) -> FloatArray:
+    def raw(self, features: pd.DataFrame) -> FloatArray:
         """Return the uncalibrated probability; without a model, the base rate."""
         if self.booster is None:
-            return np.full(len(matrix.features), self.base_rate)
-        return np.asarray(self.booster.predict(matrix.features.to_numpy(dtype=np.float64)))
+            return np.full(len(features), self.base_rate)
+        raw = np.asarray(self.booster.predict(features.to_numpy(dtype=np.float64)))
+        return raw if self.silence is None else self.silence.apply(raw, features=features)
 
     def baselines(self, *, matrix: Matrix, points: Points) -> dict[str, FloatArray]:
         """Return every baseline's probability on the same rows."""
@@ -170,12 +176,13 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
         booster = fit_contact_booster(
             features=matrix.features, y_obs=train.y_obs, contract=contract, step=step, inputs=inputs
         )
+    base_rate = (float(train.y_obs.sum()) + 0.5) / (len(train.y_obs) + 1.0)
     return ContactFit(
         cutoff=cutoff,
         contract=contract,
         step=step,
         booster=booster,
-        base_rate=(float(train.y_obs.sum()) + 0.5) / (len(train.y_obs) + 1.0),
+        base_rate=base_rate,
         points_map=fit_points_map(points=points.total, y_obs=train.y_obs, weight=weight)
         if len(weight)
         else PointsMap(intercept=0.0, slope=0.0),
@@ -189,6 +196,13 @@ def fit_contacts(*, tables: CrmTables, cutoff: pd.Timestamp, first: pd.Timestamp
             contract.features, values=matrix.features.to_numpy(dtype=np.float64), y_obs=train.y_obs, weight=weight
         ),
         points_comparisons=compare_criteria(points, y_obs=train.y_obs),
+        silence=silence_of(
+            names=contract.names,
+            features=matrix.features,
+            y_obs=train.y_obs,
+            objects=train.snapshots["contact_id"].to_numpy(),
+            base_rate=base_rate,
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,17 +17,22 @@ from models.contact_fit import ContactFit, ContactInputs, LabelledContacts, fit_
 from models.cutoffs import Cutoffs
 from models.metrics import AnyArray
 from models.out_of_time import OutOfTime
+from models.silence import SilenceTest, against_rate
 
 
 @dataclass(frozen=True)
 class ContactProof:
-    """A fit before the test window, the window's ripe snapshots, their features, and ``raw``, before calibration."""
+    """A fit before the test window, the window's ripe snapshots, their features, and ``raw``, before calibration.
+
+    ``silence`` says whether the model knew more of silent contacts than their rate, where there were any.
+    """
 
     past: ContactFit
     labelled: LabelledContacts
     matrix: Matrix
     raw: FloatArray
     rows: OutOfTime
+    silence: SilenceTest | None
 
 
 def prove_contacts(
@@ -51,7 +56,10 @@ def prove_contacts(
         return None
     past = fit_contacts(tables=tables, cutoff=cutoffs.test_at, first=first, inputs=inputs)
     matrix = past.matrix(tables=tables, snapshots=labelled.snapshots)
-    raw = past.raw(matrix)
+    silence = _silence_test(past, matrix, labelled)
+    if silence is not None and silence.model_knows_more:
+        past = replace(past, silence=None)
+    raw = past.raw(matrix.features)
     scores = past.baselines(matrix=matrix, points=points_of(tables=tables, snapshots=labelled.snapshots, inputs=inputs))
     if past.booster is not None:
         earlier = _earlier_calibrator(
@@ -73,7 +81,7 @@ def prove_contacts(
         },
         has_open_deal=open_deals > 0,
     )
-    return ContactProof(past=past, labelled=labelled, matrix=matrix, raw=raw, rows=rows)
+    return ContactProof(past=past, labelled=labelled, matrix=matrix, raw=raw, rows=rows, silence=silence)
 
 
 def calibrator_of_contacts(
@@ -102,6 +110,21 @@ def profile_segments(matrix: Matrix, contract: FeatureContract) -> dict[str, Any
     return found
 
 
+def _silence_test(past: ContactFit, matrix: Matrix, labelled: LabelledContacts) -> SilenceTest | None:
+    if past.booster is None or past.silence is None:
+        return None
+    silent = past.silence.among(matrix.features)
+    if not silent.any():
+        return None
+    features = matrix.features.loc[silent]
+    return against_rate(
+        model=replace(past, silence=None).raw(features),
+        rate=past.raw(features),
+        y_obs=labelled.y_obs[silent],
+        objects=labelled.snapshots.loc[silent, "contact"].to_numpy(),
+    )
+
+
 def _behaviour_segment(matrix: Matrix) -> dict[str, AnyArray]:
     """Tell contacts of whom no activity is known from the rest, where activities are known at all."""
     if "days_since_any" not in matrix.features:
@@ -127,5 +150,5 @@ def _earlier_calibrator(
     rows = label_contacts(
         tables=then, start=cutoffs.calibrate_at, end=cutoffs.calibrate_until, known_until=cutoffs.test_at, inputs=inputs
     ).ripe()
-    raw = before.raw(before.matrix(tables=then, snapshots=rows.snapshots))
+    raw = before.raw(before.matrix(tables=then, snapshots=rows.snapshots).features)
     return calibrator_of_contacts(raw=raw, rows=rows, inputs=inputs, calibration=calibration).calibrator

@@ -25,6 +25,7 @@ from models.reasons import Compared
 from models.rules.points_map import PointsMap
 from models.rules.reasons import write_points
 from models.rules.replay import Points, apply_rules
+from models.silence import LEAD
 
 CUSTOMER: Final = "already a customer"
 _FAMILY_OF_SUBJECT: Final = {
@@ -119,6 +120,8 @@ def score_contacts(
     if data.calibrated:
         low, high = data.venn_abers.interval(probability)
         before = _lookup(previous, snapshots["contact_id"])
+        effects = centred(effects=uncentred, reference=data.reference)
+        _tell_silence(bundle, effects.by_feature, features=matrix.features, effect=probability - effects.base_rate)
         scored = scored.assign(
             close_likelihood=probability,
             likelihood_low=low,
@@ -127,7 +130,7 @@ def score_contacts(
             previous_likelihood=before,
             trend=trends(probability, before),
             reasons=reasons_json(
-                effects=centred(effects=uncentred, reference=data.reference),
+                effects=effects,
                 features=described.values,
                 contract=described.features,
                 probability=probability,
@@ -145,11 +148,19 @@ def contact_probability(*, bundle: Bundle, matrix: Matrix, points: Points) -> Fl
     """Return the probability to publish: of the model, or of the fallback that its test preferred."""
     data = bundle.data
     if data.use == "model":
-        raw = np.asarray(bundle.load_booster().predict(matrix.features.to_numpy(dtype=np.float64)))
-        return data.calibrator.apply(raw)
+        return data.calibrator.apply(raw_of_contacts(bundle, matrix.features))
     if data.use == "rules" and data.points_map is not None:
         return data.points_map.predict(points.total)
     return np.full(len(matrix.features), data.base_rate)
+
+
+def raw_of_contacts(bundle: Bundle, features: pd.DataFrame) -> FloatArray:
+    """Return the model's probability before calibration; of the silent, their rate."""
+    if not len(features):
+        return np.zeros(0)
+    raw = np.asarray(bundle.load_booster().predict(features.to_numpy(dtype=np.float64)))
+    silence = bundle.data.silence
+    return raw if silence is None else silence.apply(raw, features=features)
 
 
 def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[FloatArray, FloatArray, Described]:
@@ -161,7 +172,8 @@ def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[
         parts, start = booster_parts(
             booster=bundle.load_booster(), features=matrix.features, calibrator=data.calibrator
         )
-        _, effects = additive_effects(parts=parts, start=start)
+        base, effects = additive_effects(parts=parts, start=start)
+        _tell_silence(bundle, effects, features=matrix.features, effect=probability - base)
         return probability, effects, Described(features, matrix.features)
     if data.use == "rules" and data.points_map is not None:
         centre = np.array(data.points_center)
@@ -174,6 +186,12 @@ def contact_effects(*, bundle: Bundle, matrix: Matrix, points: Points) -> tuple[
     return probability, np.zeros((len(probability), len(features))), Described(features, matrix.features)
 
 
+def _tell_silence(bundle: Bundle, effects: FloatArray, *, features: pd.DataFrame, effect: FloatArray) -> None:
+    silence = bundle.data.silence
+    if silence is not None and bundle.data.use == "model":
+        silence.alone(effects, where=silence.among(features), effect=effect, names=bundle.data.contract.names)
+
+
 def compared_with(bundle: Bundle, features: Sequence[Feature]) -> Compared | None:
     """Return what a value of each feature is compared with: of the model's, or of the lines of the rules."""
     data = bundle.data
@@ -184,9 +202,14 @@ def compared_with(bundle: Bundle, features: Sequence[Feature]) -> Compared | Non
         return lambda column, _: told[column] if column < len(told) else ""
     if not data.comparisons:
         return None
-    return lambda column, value: feature_words(
-        features[column], data.comparisons[column], value, question=data.question
-    )
+    silence = data.silence
+
+    def words(column: int, value: float) -> str:
+        if silence is not None and features[column].name == LEAD and value != value:
+            return silence.words
+        return feature_words(features[column], data.comparisons[column], value, question=data.question)
+
+    return words
 
 
 def rule_parts(*, points: Points, points_map: PointsMap) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 import numpy as np
@@ -80,6 +80,8 @@ def train_contacts(
     population = today.train
     if proof is not None:
         population = proof.labelled
+        if proof.past.silence is None:
+            today = replace(today, silence=None)
         drifted = drift(
             reference=proof.past.shares,
             matrix=proof.matrix.features,
@@ -140,6 +142,7 @@ def train_contacts(
         evidence=evidence.to_dict()
         | {
             "calibration": chosen.to_dict() if proof is not None else None,
+            "silence": proof.silence.to_dict() if proof is not None and proof.silence is not None else None,
             "by": {"columns": list(by), "absent": list(absent)},
             "rules": rule_evidence(
                 tables=known,
@@ -240,6 +243,7 @@ def _pack(
         points_known=bool(points.lines),
         points_center=center,
         max_idle_days=inputs.snapshots.max_idle_days,
+        silence=today.silence if use == "model" else None,
         comparisons=today.comparisons,
         points_comparisons=today.points_comparisons,
         left_out=tuple(asdict(item) for item in today.left_out),

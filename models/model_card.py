@@ -121,6 +121,12 @@ def _estimate(measured: Mapping[str, Any] | None) -> str:
 def _limits(bundle: Bundle) -> Iterator[str]:
     yield "- It speaks of the company whose past it learnt from, and of nobody else."
     yield "- It tells what goes with winning, not what causes it."
+    silence = bundle.data.silence
+    if silence is not None:
+        yield (
+            "- Contacts of whom no behaviour is known all get the observed rate of their like: "
+            f"{silence.rate:.1%} before calibration, counted on {silence.contacts:,} contacts."
+        )
     left_out = bundle.data.left_out
     for item in left_out[:_MOST_LEFT_OUT]:
         what = ".".join(str(item[key]) for key in ("table", "column") if item.get(key))

@@ -81,13 +81,21 @@ class PublishedModel:
 
     def _of_model(self, rows: FloatArray) -> FloatArray:
         if self._data["question"] == "contacts":
-            return np.asarray(self._raw(rows), dtype=np.float64)
+            return self._of_silent(rows, np.asarray(self._raw(rows), dtype=np.float64))
         buckets = len(self._data["shared_edges"])
         stacked = np.column_stack([np.repeat(rows, buckets, axis=0), np.tile(np.arange(buckets), len(rows))])
         hazards = self._raw(stacked).reshape(len(rows), buckets, 3)
         survival = np.cumprod(hazards[:, :, 0], axis=1)
         still_open = np.hstack([np.ones((len(rows), 1)), survival[:, :-1]])
         return np.asarray(np.cumsum(still_open * hazards[:, :, 1], axis=1)[:, -1])
+
+    def _of_silent(self, rows: FloatArray, raw: FloatArray) -> FloatArray:
+        """Give the rate of the silent to every row in which no sign of behaviour is above zero."""
+        silence = self._data.get("silence")
+        if silence is None:
+            return raw
+        signs = rows[:, [self._names.index(name) for name in silence["columns"]]]
+        return np.where((signs > 0.0).any(axis=1), raw, float(silence["rate"]))
 
     def _raw(self, rows: FloatArray) -> FloatArray:
         booster = self._booster

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,11 +64,12 @@ def contact_refitter(*, tables: CrmTables, fit: ContactFit, inputs: ContactInput
         y_obs=y_obs,
         weight=np.ones(len(y_obs)),
         pipelines=None,
-        fitted=_of_booster(fit.booster),
+        fitted=_of_booster(fit.booster, fit),
         fit=lambda rows: _of_booster(
             fit_contact_booster(
                 features=features.iloc[rows], y_obs=y_obs[rows], contract=fit.contract, step=fit.step, inputs=inputs
-            )
+            ),
+            fit,
         ),
         fit_with=lambda booster: _of_booster(
             fit_booster(
@@ -77,7 +78,8 @@ def contact_refitter(*, tables: CrmTables, fit: ContactFit, inputs: ContactInput
                 weight=None,
                 categories=[feature.name for feature in fit.contract.features if feature.is_category],
                 settings=booster,
-            )
+            ),
+            fit,
         ),
         booster_rows=len(y_obs),
     )
@@ -120,9 +122,10 @@ def deal_refitter(*, tables: CrmTables, first: pd.Timestamp, fit: DealFit, input
     )
 
 
-def _of_booster(booster: Any) -> Refitted:
+def _of_booster(booster: Any, fit: ContactFit) -> Refitted:
+    own = replace(fit, booster=booster)
     return Refitted(
-        probability=lambda features, _: np.asarray(booster.predict(features.to_numpy(dtype=np.float64))),
+        probability=lambda features, _: own.raw(features),
         contributions=lambda features: np.asarray(
             booster.predict(features.to_numpy(dtype=np.float64), pred_contrib=True)
         )[:, :-1],

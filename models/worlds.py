@@ -22,7 +22,7 @@ from features.tables import CrmTables
 from features.visibility import codes, created_times, instant
 from models.boosting import FloatArray
 from models.bundle import Bundle
-from models.contact_scoring import RULE, Described, criteria_of, rule_parts
+from models.contact_scoring import RULE, Described, criteria_of, raw_of_contacts, rule_parts
 from models.deal_fit import points_of_deals, rows_of
 from models.explanation import WON_LESS_LOST, family_codes, share_out
 from models.landmark import with_bucket
@@ -167,7 +167,13 @@ def _effects(bundle: Bundle, before: World, after: World) -> FloatArray:
         parts = tree_moves(
             tree_table(bundle.load_booster()), before=_values(before.described), after=_values(after.described)
         )
-        return _by_secant(parts, difference, probability=before.probability)
+        effects = _by_secant(parts, difference, probability=before.probability)
+        silence = bundle.data.silence
+        if silence is not None:
+            # What the trees say of a silent contact is not what was said.
+            silent = silence.among(before.described.values) | silence.among(after.described.values)
+            silence.alone(effects, where=silent, effect=difference, names=bundle.data.contract.names)
+        return effects
     if before.log_odds is not None and after.log_odds is not None:
         return _by_secant(after.log_odds - before.log_odds, difference, probability=before.probability)
     effects = np.zeros((len(difference), len(before.described.features)))
@@ -177,9 +183,7 @@ def _effects(bundle: Bundle, before: World, after: World) -> FloatArray:
 
 def _raw_of_model(bundle: Bundle, matrix: Matrix) -> FloatArray:
     if bundle.data.question == "contacts":
-        if not len(matrix.features):
-            return np.zeros(0)
-        return np.asarray(bundle.load_booster().predict(matrix.features.to_numpy(dtype=np.float64)))
+        return raw_of_contacts(bundle, matrix.features)
     pipelines = np.full(len(matrix.features), "", dtype=object)
     # The curve's end does not hang on where the buckets end, only on their numbers.
     return bundle.landmark().curve(features=matrix.features, pipelines=pipelines).won[:, -1]

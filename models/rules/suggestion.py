@@ -247,7 +247,7 @@ def _model(later: Past, *, test_at: pd.Timestamp, settings: TrainingSettings) ->
     )
     if fit.booster is None:
         return None
-    return fit.raw(fit.matrix(tables=later.tables, snapshots=later.snapshots))
+    return fit.raw(fit.matrix(tables=later.tables, snapshots=later.snapshots).features)
 
 
 def _priced(group: RuleGroup, learned: Mapping[str, LearnedPoint]) -> RuleGroup:

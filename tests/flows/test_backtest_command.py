@@ -63,3 +63,24 @@ def test_a_history_that_allows_no_test_is_refused_in_words(tmp_path: Path) -> No
 
     assert result.exit_code == 1
     assert "contacts cannot be backtested: the history from" in result.stderr
+
+
+def test_features_that_the_version_in_use_lacks_or_has_alone_are_named(tmp_path: Path, installed: Installed) -> None:
+    config = write_config(tmp_path, QUICK + "features: {windows_days: [1, 7, 28, 60]}\n")
+    page = tmp_path / "backtest.html"
+
+    result = leadline("backtest", "--config", config, "--home", installed.home, "--folds", "1", "--json", "--out", page)
+
+    champion = json.loads(result.stdout)[0]["champion"]
+    gone, added = champion["features_gone"], champion["features_added"]
+    windows = [name for name in gone if name.endswith("_90d")]
+    assert "page_view_90d" in windows
+    # The configuration lacks these properties, and its smaller company saw too few meetings missed.
+    assert sorted(set(gone) - set(windows)) == [
+        "meeting_no_show_total",
+        "property_country",
+        "property_industry",
+        "property_source",
+    ]
+    assert added == sorted(name.replace("_90d", "_60d") for name in windows)
+    assert f"Since then {len(added)} features are new (" in page.read_text()

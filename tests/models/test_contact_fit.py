@@ -121,7 +121,7 @@ def test_without_enough_winners_there_is_no_booster_and_the_base_rate_answers() 
     assert fit.step.rung == "base_rate"
     # Half a positive row among one more row keeps the rate off zero.
     assert fit.base_rate == pytest.approx((positives + 0.5) / (rows + 1))
-    assert fit.raw(matrix).tolist() == [fit.base_rate] * rows
+    assert fit.raw(matrix.features).tolist() == [fit.base_rate] * rows
 
 
 def test_every_baseline_answers_on_every_row() -> None:
