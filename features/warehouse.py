@@ -31,6 +31,8 @@ __all__ = ["ActivityWarehouse", "WarehouseError"]
 
 _LAYOUT: Final = 2
 """What is kept is what this code read; raise it whenever a part would now be read otherwise."""
+_HALF_FULL: Final = "half_full"
+"""The table that stands in a file while it is filled for the first time."""
 
 
 class ActivityWarehouse(WarehouseReading):
@@ -58,6 +60,7 @@ class ActivityWarehouse(WarehouseReading):
         except duckdb.Error as error:
             raise WarehouseError(file=file, problem=str(error).splitlines()[0]) from error
         super().__init__(connection, file=file)
+        self._in_steps = False
         with self._in_our_words():
             self._prepare()
 
@@ -75,7 +78,7 @@ class ActivityWarehouse(WarehouseReading):
         new content; it is kept if the block ends well and forgotten if it raises.
         """
         self._knows_beginnings = False
-        with self._in_our_words(), self._transaction():
+        with self._in_our_words(), self._filling():
             known = {str(name): str(digest) for name, digest in self._all("select name, digest from part")}
             wanted = {part.name: part.digest for part in parts}
             self._run("create or replace temp table touched (id_hash ubigint)")
@@ -116,8 +119,10 @@ class ActivityWarehouse(WarehouseReading):
         tables = [str(name) for (name,) in self._all("select table_name from information_schema.tables")]
         # The hash of ids is DuckDB's own and may change with it.
         layout = f"{_LAYOUT}, DuckDB {version('duckdb')}"
-        if "layout" in tables and self._all("select version from layout") == [(layout,)]:
+        whole = "layout" in tables and _HALF_FULL not in tables
+        if whole and self._all("select version from layout") == [(layout,)]:
             return
+        self._dictionaries.clear()
         with self._transaction():
             for name in tables:
                 self._run(f'drop table "{name}"')
@@ -145,6 +150,7 @@ class ActivityWarehouse(WarehouseReading):
         for frame, found in part.read():
             findings += found
             self._insert(frame, part=number)
+            self._step()
             rows, batches = rows + len(frame), batches + 1
         if batches > 1:
             findings += self._repeated_ids(part.name, number=number)
@@ -251,6 +257,31 @@ class ActivityWarehouse(WarehouseReading):
             "coalesce((select survivor from survivor where loser = delivered), delivered) "
             "where delivered in (from moved)"
         )
+
+    @contextmanager
+    def _filling(self) -> Iterator[None]:
+        """Keep all that is done or nothing of it.
+
+        What is not committed takes memory beyond DuckDB's limit. So an empty warehouse is filled in steps, under a mark
+        for whoever opens one that was left half full.
+        """
+        self._in_steps = self._all("select count(*) from part") == [(0,)]
+        if self._in_steps:
+            self._run(f"create table {_HALF_FULL} (nothing integer)")
+        try:
+            with self._transaction():
+                yield
+                if self._in_steps:
+                    self._run(f"drop table {_HALF_FULL}")
+        except BaseException:
+            if self._in_steps:
+                self._prepare()
+            raise
+
+    def _step(self) -> None:
+        if self._in_steps:
+            self._run("commit")
+            self._run("begin")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -220,6 +220,22 @@ def test_failed_extension_leaves_everything_as_it_was(warehouse: ActivityWarehou
     assert "odd" not in warehouse.read()["type"].cat.categories
 
 
+def test_first_filling_that_failed_left_nothing(warehouse: ActivityWarehouse) -> None:
+    nothing = warehouse.digest()
+
+    def fails() -> Iterator[tuple[pd.DataFrame, tuple[Finding, ...]]]:
+        yield frame(activity("1", type="odd")), ()
+        raise LeadScoringError("unreadable")
+
+    with pytest.raises(LeadScoringError, match="unreadable"), warehouse.extending([Part("a", "a", fails)]):
+        pass
+
+    assert (len(content(warehouse)), warehouse.digest()) == (0, nothing)
+    with warehouse.extending([part("b", activity("2"))]):
+        pass
+    assert warehouse.read()["type"].cat.categories.to_list() == ["call"]
+
+
 def test_digest_tells_content_not_history(warehouse: ActivityWarehouse) -> None:
     a, b = part("a", activity("1")), part("b", activity("2"))
     with warehouse.extending([a]):
@@ -294,7 +310,7 @@ def dying():
     os.kill(os.getpid(), signal.SIGKILL)
 
 warehouse = ActivityWarehouse(Path(sys.argv[1]), memory_bytes=MEMORY)
-with warehouse.extending([part("a", activity("1"))]):
+with warehouse.extending([part(name, activity("1")) for name in sys.argv[2:]]):
     pass
 with warehouse.extending([part("a", activity("1")), Part("b", "b", dying)]):
     pass
@@ -304,7 +320,7 @@ with warehouse.extending([part("a", activity("1")), Part("b", "b", dying)]):
 def test_killed_extension_leaves_what_was_there_before(tmp_path: Path) -> None:
     file = tmp_path / "activities.duckdb"
 
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(file), "a"], check=False)
 
     assert killed.returncode == -signal.SIGKILL
     warehouse = ActivityWarehouse(file, memory_bytes=MEMORY)
@@ -312,6 +328,21 @@ def test_killed_extension_leaves_what_was_there_before(tmp_path: Path) -> None:
         pass
     assert extension.parts_known == 1
     assert warehouse.rows_of_contacts().to_dict() == {"c1": 1}
+    warehouse.close()
+
+
+def test_first_filling_that_was_killed_left_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "activities.duckdb"
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    warehouse = ActivityWarehouse(file, memory_bytes=MEMORY)
+    assert warehouse.rows_of_contacts().to_dict() == {}
+    with warehouse.extending([part("b", activity("2", "c9"))]) as extension:
+        pass
+    assert (extension.parts_read, extension.parts_known) == (1, 0)
+    assert warehouse.rows_of_contacts().to_dict() == {"c9": 1}
     warehouse.close()
 
 
