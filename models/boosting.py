@@ -35,8 +35,9 @@ def fit_booster(
     categories: list[str],
     settings: BoosterSettings,
     classes: int = 2,
+    start: Any | None = None,
 ) -> Any:
-    """Fit a ``lightgbm.Booster``: binary for two classes, multinomial for more."""
+    """Fit a ``lightgbm.Booster``: binary for two classes, multinomial for more; on top of the trees of ``start``."""
     import lightgbm
 
     objective: dict[str, Any] = (
@@ -63,4 +64,4 @@ def fit_booster(
         categorical_feature=[list(features.columns).index(name) for name in categories],
         params={"verbosity": -1},
     )
-    return lightgbm.train(parameters, dataset, num_boost_round=settings.trees)
+    return lightgbm.train(parameters, dataset, num_boost_round=settings.trees, init_model=start)

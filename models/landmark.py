@@ -21,6 +21,9 @@ from models.boosting import BoosterSettings, FloatArray, fit_booster
 
 BUCKET: Final = "bucket"
 CLASSES: Final = 3
+_BASELINE: Final = BoosterSettings(trees=10, learning_rate=0.5, min_leaf_rows=1, l2=0.0, feature_share=1.0)
+_BASELINE_ROWS: Final = 5_000
+_SHRINKAGE: Final = 10.0
 
 
 class LandmarkSettings(BaseModel):
@@ -178,8 +181,39 @@ def fit_landmark(
         categories=categories,
         settings=settings.booster,
         classes=CLASSES,
+        start=_baseline(
+            list(stacked.columns), bucket=bucket, label=label, weight=weight[row], threads=settings.booster.threads
+        ),
     )
     return LandmarkModel(booster=booster, buckets=buckets)
+
+
+def _baseline(
+    columns: list[str], *, bucket: NDArray[np.int64], label: FloatArray, weight: FloatArray, threads: int
+) -> Any:
+    """Fit the trees that come first: what happens in each bucket, whoever it happens to.
+
+    Later trees look at few features each, and most not at the bucket: alone, they would draw the buckets together. The
+    shares of a bucket are drawn towards those of all buckets by ten rows.
+    """
+    happened = np.zeros((int(bucket.max(initial=0)) + 1, CLASSES))
+    np.add.at(happened, (bucket, label.astype(np.int64)), weight)
+    if len(happened) < 2 or not happened.sum() > 0:
+        return None
+    happened += _SHRINKAGE * happened.sum(axis=0) / happened.sum()
+    place, kind = np.nonzero(happened)
+    # LightGBM counts rows, not weights, before it makes a leaf.
+    times = np.ceil(_BASELINE_ROWS * happened[place, kind] / happened.sum()).astype(np.int64)
+    features = np.full((int(times.sum()), len(columns)), np.nan)
+    features[:, -1] = np.repeat(place, times)
+    return fit_booster(
+        features=pd.DataFrame(features, columns=columns),
+        label=np.repeat(kind, times).astype(np.float64),
+        weight=np.repeat(happened[place, kind] / times, times),
+        categories=[],
+        settings=_BASELINE.model_copy(update={"leaves": len(happened), "threads": threads}),
+        classes=CLASSES,
+    )
 
 
 def landmark_rows(

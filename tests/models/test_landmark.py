@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,3 +231,24 @@ def test_a_fitted_model_finds_who_wins_and_when() -> None:
     # A third of the closings comes in each bucket.
     assert curve.won[hot > 0].mean(axis=0) == pytest.approx([0.8 / 3, 1.6 / 3, 0.8], abs=0.05)
     assert model.hazards(features).sum(axis=2) == pytest.approx(np.ones((1500, 3)))
+
+
+def test_each_bucket_keeps_its_own_hazard_however_few_trees_look_at_it() -> None:
+    rows = 4000
+    wins = np.repeat([3.0, 10.0, 20.0, 100.0], [80, 392, 1058, 2470])
+    features = pd.DataFrame(np.random.default_rng(3).normal(size=(rows, 30)))
+
+    model = fit_landmark(
+        features=features,
+        categories=[],
+        pipelines=np.full(rows, "p", dtype=object),
+        outcome=np.where(wins < 50.0, WON, OPEN).astype(np.int8),
+        days_to_outcome=np.where(wins < 50.0, wins, np.nan),
+        days_known=np.full(rows, 100.0),
+        weight=np.ones(rows),
+        buckets=Buckets(edges={}, shared=EDGES),
+        settings=LandmarkSettings(booster=BoosterSettings(trees=40, feature_share=0.1, threads=1)),
+    )
+
+    # Won are 80 of 4,000, 392 of the 3,920 left, and 1,058 of the 3,528 left then.
+    assert model.hazards(features)[:, :, 1].mean(axis=0) == pytest.approx([0.02, 0.1, 0.3], abs=0.004)
