@@ -6,7 +6,7 @@ time on their way out: many that live together keep Python's search for circles 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from sqlalchemy import Column, Select, Table
 from sqlalchemy.engine import Connection
 
 _CHUNK_ROWS: Final = 5_000
-_FETCHED_ROWS: Final = 250
+_FETCHED_ROWS: Final = 500
 
 
 def load(connection: Connection, table: Table, frame: pd.DataFrame, **constants: Any) -> None:
@@ -54,7 +54,11 @@ def _chunks(
                 cells.append(repeat(constants[column.name], len(part)))
                 continue
             values = python_values(part[column.name])
-            cells.append(values if adapt is None else [adapt(value) for value in values])
+            # Of a number SQLAlchemy would make a number.
+            if adapt is None or part[column.name].dtype == "float64":
+                cells.append(values)
+            else:
+                cells.append(map(adapt, values))
         yield zip(*cells, strict=True)
 
 
@@ -72,9 +76,11 @@ def python_values(values: pd.Series[Any]) -> list[Any]:
     return cells
 
 
-def fetch_columns(connection: Connection, query: Select[Any]) -> list[list[Any]]:
+def fetch_columns(
+    connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
+) -> list[list[Any]]:
     """Return the columns of what is selected; SQLAlchemy's rows would cost as much again as the driver's."""
-    result = connection.execute(query)
+    result = connection.execute(query, parameters)
     assert result.cursor is not None
     codes = [one[1] for one in result.cursor.description]
     columns: list[list[Any]] = [[] for _ in codes]
