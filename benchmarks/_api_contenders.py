@@ -212,7 +212,7 @@ def _dump(folder: Path, url: str) -> dict[str, float]:
         cursor = connection.cursor("dump")
         cursor.itersize = 5_000
         cursor.execute(query)
-    # As few at a time as the service takes: many rows at once cost more.
+    # Few at a time, as the service takes them: many rows at once cost more.
     while cursor.fetchmany(250):
         pass
     connection.close()

@@ -179,11 +179,12 @@ def digest_of(batch: Batch, frames: Mapping[str, pd.DataFrame]) -> str:
             missing = values.isna().to_numpy(dtype=bool)
             whole.update(f"{column.name} {column.kind}\n".encode() + missing.tobytes())
             if column.kind in ("text", "json"):
-                words = arrow_text(values[~missing])
-                offsets, data = text_bytes(words)
-                # Counted in code points.
-                whole.update(np.asarray(pc.utf8_length(words)).astype("<i8").tobytes())
-                whole.update(data[offsets[0] : offsets[-1]].tobytes())
+                words = [texts.drop_null() for texts in arrow_text(values)]
+                for texts in words:
+                    # Counted in code points.
+                    whole.update(np.asarray(pc.utf8_length(texts)).astype("<i8", copy=False).data)
+                for texts in words:
+                    whole.update(text_bytes(texts)[1].data)
             elif column.kind == "time":
                 whole.update(values[~missing].astype("int64").to_numpy(dtype="<i8").tobytes())
             else:

@@ -137,7 +137,9 @@ def _check_reasons(contract: Contract, rows: pd.DataFrame) -> None:
         from serving.reason_sums import surely_add_up
 
         texts, probability, base_rate = (left[name] for name in ("reasons", contract.probability, "base_rate"))
-        left = left.loc[~surely_add_up(texts, probability=probability, base_rate=base_rate)]
+        doubtful = ~surely_add_up(texts, probability=probability, base_rate=base_rate)
+        # By place: pandas takes longer to pick no text at all by a mask than the look took.
+        left = left.iloc[doubtful.nonzero()[0]]
     for row, probability, base_rate, text in left.itertuples(index=False):
         try:
             reasons = read_reasons(text)
@@ -211,8 +213,7 @@ def _text(contract: Contract, frame: pd.DataFrame, values: pd.Series[Any]) -> pd
 
 
 def _may_hold_nul(values: pd.Series[Any]) -> bool:
-    offsets, data = text_bytes(arrow_text(values))
-    return bool((data[offsets[0] : offsets[-1]] == 0).any())
+    return any(text_bytes(texts)[1].min(initial=1) == 0 for texts in arrow_text(values))
 
 
 def _refuse(contract: Contract, frame: pd.DataFrame, broken: pd.Series[Any], column: str, must: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import chain, repeat
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -51,17 +51,13 @@ def json_rows(question: str, chunk: Chunk) -> Iterator[bytes]:
     """Yield each row as a JSON object, its keys in the contract's order."""
     if not chunk.ids:
         return iter(())
-    columns = [column for column in contract_of(question).columns if column.name in chunk.columns]
-    keys, tokens = [], []
-    for column in columns:
-        values = chunk.columns[column.name]
-        if column.name in _SAME_IN_A_BATCH:
-            keys.append(b'"%b":%b' % (column.name.encode(), _json_token(values[0]).replace(b"%", b"%%")))
-        else:
-            keys.append(b'"%b":%%b' % column.name.encode())
-            tokens.append(_json_tokens(column.kind, values))
-    row = b"{%b}" % b",".join(keys)
-    return map(row.__mod__, zip(*tokens, strict=True) if tokens else [()] * len(chunk.ids))
+    members: list[Iterable[bytes]] = [repeat(b"{", len(chunk.ids))]
+    comma = b""
+    for column in contract_of(question).columns:
+        if column.name in chunk.columns:
+            members += _json_members(column, chunk.columns[column.name], b'%b"%b":' % (comma, column.name.encode()))
+            comma = b","
+    return map(b"".join, zip(*members, repeat(b"}", len(chunk.ids)), strict=True))
 
 
 def iso(moment: datetime) -> str:
@@ -132,19 +128,26 @@ def _ndjson(
     yield from map(lines, filter(_has_rows, chunks))
 
 
-def _json_tokens(kind: Kind, values: Sequence[Any]) -> Sequence[bytes]:
-    """Return each value as JSON: whole columns at a time, since a call for each value would cost most of it."""
-    if kind == "json":
-        return _json_texts(values)
-    if kind in ("text", "time"):
+def _json_members(column: Column, values: Sequence[Any], key: bytes) -> Sequence[Iterable[bytes]]:
+    """Return what stands in each row for a column, its key and its value as JSON, in one part or two.
+
+    Whole columns at a time, since a call for each value would cost most of it. No bare line break stands within JSON.
+    """
+    if column.name in _SAME_IN_A_BATCH:
+        return [repeat(key + _json_token(values[0]), len(values))]
+    if column.kind == "json":
+        return [repeat(key, len(values)), _json_texts(values)]
+    if column.kind in ("text", "time"):
         distinct = set(values)
-        if len(distinct) == len(values) and None not in distinct and kind == "text":
-            # Within a text every quotation mark follows a backslash, so that these three stand between texts alone.
-            return [b'"%b"' % token for token in orjson.dumps(values)[2:-2].split(b'","')]
-        known = {value: _json_token(value) for value in distinct}
-        return [known[value] for value in values]
-    # Of numbers and truth values none holds a comma.
-    return orjson.dumps(values)[1:-1].split(b",")
+        if len(distinct) < len(values) or None in distinct or column.kind == "time":
+            known = {value: key + _json_token(value) for value in distinct}
+            return [[known[value] for value in values]]
+        # Within a text every quotation mark follows a backslash, so that these three stand between texts alone.
+        between, apart = b'","', b'"\n%b"' % key
+    else:
+        # Of numbers and truth values none holds a comma.
+        between, apart = b",", b"\n" + key
+    return [(key + orjson.dumps(values)[1:-1].replace(between, apart)).split(b"\n")]
 
 
 def _json_token(value: Any) -> bytes:

@@ -36,8 +36,14 @@ _MOST_DIGITS: Final = 18
 
 def surely_add_up(texts: pd.Series[str], *, probability: pd.Series[float], base_rate: pd.Series[float]) -> Any:
     """Return which of these texts are surely reasons as the contract has them, sorted and with all their sums right."""
-    offsets, data = text_bytes(arrow_text(texts))
-    return _hold(data, offsets, probability.to_numpy(dtype="float64"), base_rate.to_numpy(dtype="float64"))
+    wanted, begun = probability.to_numpy(dtype="float64"), base_rate.to_numpy(dtype="float64")
+    sure, row = [], 0
+    for part in arrow_text(texts):
+        offsets, data = text_bytes(part)
+        rows = slice(row, row + len(part))
+        sure.append(_hold(data, offsets, wanted[rows], begun[rows]))
+        row += len(part)
+    return np.concatenate(sure)
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import zlib
@@ -10,7 +11,7 @@ from itertools import chain
 from typing import Any, Final
 
 from fastapi import Request
-from starlette.concurrency import iterate_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from serving.api.problems import Problem
@@ -105,12 +106,20 @@ def one_of_few(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:
 
 async def _pieces(parts: Iterable[bytes]) -> AsyncIterator[memoryview]:
     """Cut parts, each made in a thread, so small that a slow client takes one in the time that it has for it."""
-    async for part in iterate_in_threadpool(parts):
-        view = memoryview(part)
-        for start in range(0, len(part), _PIECE_BYTES):
-            yield view[start : start + _PIECE_BYTES]
-        # The next part may take as much memory as this one.
-        del part, view
+    made = iter(parts)
+    coming = asyncio.create_task(run_in_threadpool(next, made, None))
+    try:
+        while (part := await coming) is not None:
+            # Made while this one travels.
+            coming = asyncio.create_task(run_in_threadpool(next, made, None))
+            view = memoryview(part)
+            for start in range(0, len(part), _PIECE_BYTES):
+                yield view[start : start + _PIECE_BYTES]
+            # The next part may take as much memory as this one.
+            del part, view
+    finally:
+        # Where the client has gone, nobody waits for the next part, or asks what became of it.
+        coming.cancel()
 
 
 def _gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
