@@ -6,13 +6,15 @@ import asyncio
 import hashlib
 import json
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 
+from anyio import CancelScope
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from serving.api.problems import Problem
 from serving.api.service import Service
@@ -91,7 +93,22 @@ def stream(request: Request, parts: Iterator[bytes], *, form: str, headers: Mapp
     if _coding(request):
         body = _gzipped(body)
         told["Content-Encoding"] = "gzip"
-    return StreamingResponse(_pieces(body), headers=told, media_type=MEDIA[form])
+    return _Stream(_pieces(body, parts), headers=told, media_type=MEDIA[form])
+
+
+class _Stream(StreamingResponse):
+    """An answer that leaves nothing behind where its client goes in the middle of it."""
+
+    def __init__(self, pieces: AsyncGenerator[memoryview], **named: Any) -> None:
+        super().__init__(pieces, **named)
+        self._made = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):
+                await self._made.aclose()
 
 
 def one_of_few(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -104,12 +121,15 @@ def one_of_few(service: Service, parts: Iterator[bytes]) -> Iterator[bytes]:
         service.streams.release()
 
 
-async def _pieces(parts: Iterable[bytes]) -> AsyncIterator[memoryview]:
-    """Cut parts, each made in a thread, so small that a slow client takes one in the time that it has for it."""
-    made = iter(parts)
+async def _pieces(body: Iterable[bytes], parts: Iterator[bytes]) -> AsyncGenerator[memoryview]:
+    """Cut a body, each part made in a thread, so small that a slow client takes a piece in the time that it has for it.
+
+    At the end ``parts``, of which the body is made, are closed.
+    """
+    made = iter(body)
     coming = asyncio.create_task(run_in_threadpool(next, made, None))
     try:
-        while (part := await coming) is not None:
+        while (part := await asyncio.shield(coming)) is not None:
             # Made while this one travels.
             coming = asyncio.create_task(run_in_threadpool(next, made, None))
             view = memoryview(part)
@@ -118,8 +138,11 @@ async def _pieces(parts: Iterable[bytes]) -> AsyncIterator[memoryview]:
             # The next part may take as much memory as this one.
             del part, view
     finally:
-        # Where the client has gone, nobody waits for the next part, or asks what became of it.
-        coming.cancel()
+        # Where the client has gone, a part that is being made cannot be stopped. Whether it failed, nobody asks.
+        with CancelScope(shield=True):
+            await asyncio.gather(coming, return_exceptions=True)
+            if isinstance(parts, Generator):
+                await run_in_threadpool(parts.close)
 
 
 def _gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
