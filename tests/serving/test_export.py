@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
+from serving import walks
 from serving.contract import CONTRACTS, conform, contract_of
 from serving.export import Exported, ExportError, write_chunks
 from serving.export import export as export_batch
@@ -94,6 +95,19 @@ def test_ndjson_holds_reasons_as_a_list_and_null_as_null(tmp_path: Path) -> None
     assert {unscored[name] for name in ("win_probability", "stalled", "reasons", "expected_close_at", "stage")} == {
         None
     }
+
+
+def test_a_parquet_file_has_few_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walks, "CHUNK_ROWS", 2)
+    store = ScoreStore(f"sqlite:///{tmp_path / 'scores.db'}")
+    store.publish(make_batch(deals=pd.DataFrame(list(map(make_deal, "abcdefgh")))))
+
+    export_batch(store, "deals", "latest", "parquet", tmp_path / "deals.parquet")
+    store.close()
+
+    file = pq.ParquetFile(tmp_path / "deals.parquet")
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [6, 2]
+    assert file.read().column("deal_id").to_pylist() == list("abcdefgh")
 
 
 def test_parquet_has_the_contracts_schema_and_says_which_batch_it_is(tmp_path: Path) -> None:
