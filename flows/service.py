@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import ipaddress
 import logging
 import socket
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import pyarrow
 from pydantic import BaseModel, ConfigDict
@@ -24,10 +21,6 @@ from serving.api.service import make_service
 from serving.keys import list_keys
 from serving.settings import ApiSettings, StoreSettings
 from serving.store import ScoreStore
-
-# As malloc.h has it.
-_M_MMAP_THRESHOLD: Final = -3
-_OWN_PAGES_BYTES: Final = 1 << 16
 
 
 class ServiceSettings(BaseModel):
@@ -49,7 +42,8 @@ def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callabl
     chosen = ServiceSettings() if config is None else validated(ServiceSettings, read_yaml(config), file=config)
     store = store_of(home, settings=chosen.store, read_seconds=chosen.api.query_seconds)
     refuse_openness(host, store)
-    give_memory_back()
+    # Arrow's own allocator keeps what streams gave back for itself.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     server = make_server(make_service(store=store, home=home, settings=chosen.api, clock=lambda: datetime.now(UTC)))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -62,16 +56,6 @@ def serve(*, host: str, port: int, config: Path | None, home: Path, say: Callabl
         # The server has stopped in good order by the time that it hands the signal on.
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
-
-
-def give_memory_back() -> None:
-    """Let this process keep no memory that streams gave back, as Arrow's own allocator would, and in time glibc's."""
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
-    if sys.platform == "linux":
-        # Left alone, glibc raises this to the largest piece ever given back, and pieces below it are kept.
-        adjust = getattr(ctypes.CDLL(None), "mallopt", None)
-        if adjust is not None:
-            adjust(_M_MMAP_THRESHOLD, _OWN_PAGES_BYTES)
 
 
 def refuse_openness(host: str, store: ScoreStore) -> None:
