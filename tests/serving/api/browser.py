@@ -71,6 +71,8 @@ class Browser:
                 self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key], **text)
 
     def type(self, text: str) -> None:
+        """Type into the field that has the focus, which a page may give it only some time after it is complete."""
+        wait_until(lambda: bool(self.run("document.activeElement.matches('input, textarea')")))
         self.call("Input.insertText", text=text)
 
     def resize(self, width: int, height: int) -> None:
